@@ -1,0 +1,99 @@
+"""The command line: ``advsmooth execute``, ``run``, ``list``, ``scoreboard``, ``records``, ``download``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from advsmooth import pages
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it went well, 1 if a page or a record failed, 2 if it was asked wrongly."""
+    parser = argparse.ArgumentParser(prog="advsmooth", description="Execute and inspect the pages of the book.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    execute = commands.add_parser("execute", help="execute pages at quick and store their outputs")
+    execute.add_argument("pages", nargs="*", help="<paper>/<topic>; all if none is given")
+    execute.add_argument("--jobs", type=int, default=2, help="pages executed at the same time (default 2)")
+    run = commands.add_parser("run", help="execute one page with other parameters; the stored outputs stay")
+    run.add_argument("page", help="<paper>/<topic>")
+    run.add_argument("parameters", nargs="*", help="name=value, such as scale=cpu seed=3")
+    commands.add_parser("list", help="list the pages and what they say")
+    commands.add_parser("scoreboard", help="write the scoreboard page from what the executed pages say")
+    commands.add_parser("records", help="say which recorded results still stand")
+    download = commands.add_parser("download", help="fetch a data set, verified, to ADVSMOOTH_DATA or data/cache")
+    download.add_argument("dataset")
+    chosen = parser.parse_args(arguments)
+    try:
+        return _COMMANDS[chosen.command](chosen)
+    except (ValueError, pages.PageError) as error:
+        return pages.main_error(error)
+
+
+def _execute(chosen: argparse.Namespace) -> int:
+    some = [pages.find(name) for name in chosen.pages] or pages.every()
+    failures = pages.update_all(some, chosen.jobs)
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    import nbformat
+
+    from advsmooth.settings import parse_arguments
+
+    page, parameters = pages.find(chosen.page), parse_arguments(chosen.parameters)
+    label = "-".join(f"{name}={value}" for name, value in parameters.items()).replace("/", ":") or "quick"
+    output = pages.RUNS / f"{page.key}.{label}.ipynb"
+    nbformat.write(pages.run(page, output, parameters), output)
+    print(f"written to {output.relative_to(pages.ROOT)}")
+    return 0
+
+
+def _list(_: argparse.Namespace) -> int:
+    for page in pages.every():
+        found = ", ".join(f"{v['claim']}: {v['verdict']}" for v in page.verdicts()) if page.notebook.exists() else "not executed"
+        print(f"{page.key}: {found}")
+    return 0
+
+
+def _scoreboard(_: argparse.Namespace) -> int:
+    from advsmooth import scoreboard
+
+    print(scoreboard.write())
+    return 0
+
+
+def _records(_: argparse.Namespace) -> int:
+    from advsmooth import records
+
+    stale = 0
+    for record in records.every():
+        state, why = records.status(record)
+        stale += state == "stale"
+        print(f"{state}: {record.provenance['page']} ({record.provenance['label']}): {why}")
+    return 1 if stale else 0
+
+
+def _download(chosen: argparse.Namespace) -> int:
+    from advsmooth import data
+
+    for split in data.SPLITS:
+        loaded = data.load(chosen.dataset, split, download=True)
+        print(f"{chosen.dataset} {split}: {len(loaded):,} examples, SHA-256 of the tensors {loaded.checksum}")
+    return 0
+
+
+_COMMANDS = {
+    "execute": _execute,
+    "run": _run,
+    "list": _list,
+    "scoreboard": _scoreboard,
+    "records": _records,
+    "download": _download,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

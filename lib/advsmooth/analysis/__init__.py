@@ -1,0 +1,1 @@
+"""Measurements on data, models and losses."""

@@ -1,0 +1,333 @@
+"""The ledger of claims, and the verdict that follows from a page's checks by rule.
+
+``data/claims/<paper>.yml`` states every claim of the papers, in our words, with the published numbers;
+nothing else repeats those. A page makes checks (:mod:`advsmooth.checks`) and calls :func:`verdict` once
+per claim; nobody writes a verdict by hand.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import html
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from advsmooth.checks import Check
+from advsmooth.places import CLAIMS
+
+Kind = Literal[
+    "theorem", "lemma", "proposition", "corollary", "algorithm", "figure", "table", "definition"
+]
+VERDICTS: Mapping[str, str] = {
+    "proved": "the derivation is on the page, its algebra is machine-checked, and the numerical checks held",
+    "holds": "no violation in the stated random and exact cases, and tight where it should be; not a proof",
+    "reproduced": "our number is within the stated tolerance of the published one, at the published setting",
+    "trend": "the published direction or ordering holds with statistical support, at a reduced setting",
+    "corrected": "the statement as printed fails a check, and the corrected statement passes",
+    "contradicted": "the checks fail and no correction is offered",
+    "not run": "needs hardware or data this scale does not have",
+    "defined": "a definition, an assumption or a sketch: nothing to refute, but used and linked on its page",
+}
+"""Every verdict and what it means, in the order of the scoreboard."""
+
+VERDICT_MIME = "application/vnd.advsmooth.verdicts+json"
+"""The output from which the scoreboard reads what an executed page says."""
+
+
+class ClaimError(ValueError):
+    """A claim or the ledger was refused; the message is one line."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class Claim(BaseModel):
+    """One claim of a paper, as the ledger states it.
+
+    Attributes:
+        title: what is claimed, in a few words.
+        place: the paper's own numbering.
+        statement: the claim in our words, MyST markdown.
+        setting: data, model and hyperparameters at which it is claimed.
+        published: the published numbers, nested by name.
+        tolerance: how close counts as reproduced, ``{"abs": …}`` or ``{"rel": …}``.
+        refuted_by: the measurement that would refute it.
+        decided_at: the smallest scale at which it can be decided.
+        errata: codes of the errata that touch it.
+        doubt: what is doubtful in the text as printed.
+        reconstructed: what was lost in the text at hand and how it was rebuilt; empty if nothing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(pattern=r"^[a-z]+\d{4}-[A-Za-z0-9-]+$")
+    kind: Kind
+    title: str = Field(min_length=1, max_length=90)
+    place: str = Field(min_length=1)
+    statement: str = Field(min_length=1)
+    setting: str = ""
+    published: Any = None
+    published_words: str = ""
+    tolerance: dict[Literal["abs", "rel"], float] = Field(default_factory=dict, max_length=1)
+    refuted_by: str = Field(min_length=1)
+    decided_at: Literal["quick", "cpu", "gpu", "paper"]
+    errata: list[str] = []
+    doubt: str = ""
+    reconstructed: str = ""
+
+    @property
+    def paper(self) -> str:
+        """The key of the paper, such as ``liu2020``."""
+        return self.id.split("-")[0]
+
+
+class Paper(BaseModel):
+    """The ledger of one paper."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    paper: str
+    authors: str
+    year: int
+    title: str
+    claims: list[Claim]
+
+
+def read_paper(path: Path) -> Paper:
+    """Read one ledger file.
+
+    Raises:
+        ClaimError: if it is not YAML, misses a field, has an unknown one, or repeats an id.
+    """
+    try:
+        paper = Paper.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ClaimError(f"{path.name}: not valid YAML ({' '.join(str(error).split())})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ClaimError(f"{path.name}: {place}: {first['msg']} (value {str(first['input'])[:60]!r})") from None
+    ids = [claim.id for claim in paper.claims]
+    for claim_id in ids:
+        if ids.count(claim_id) > 1:
+            raise ClaimError(f"{path.name}: {claim_id!r} is there twice; give each claim one entry")
+        if not claim_id.startswith(f"{paper.paper}-"):
+            raise ClaimError(f"{path.name}: {claim_id!r} should begin with {paper.paper!r}")
+    return paper
+
+
+@functools.cache
+def papers() -> dict[str, Paper]:
+    """Every paper of the ledger by its key, oldest first."""
+    read = [read_paper(path) for path in sorted(CLAIMS.glob("*.yml"))]
+    return {paper.paper: paper for paper in sorted(read, key=lambda p: (p.year, p.paper))}
+
+
+def all_claims() -> Iterator[Claim]:
+    """Every claim of the ledger, paper by paper, in the ledger's order."""
+    for paper in papers().values():
+        yield from paper.claims
+
+
+def claim(claim_id: str) -> Claim:
+    """Look up one claim.
+
+    Raises:
+        ClaimError: if the ledger has no such id; the message names the nearest one.
+    """
+    ledger = {c.id: c for c in all_claims()}
+    if claim_id not in ledger:
+        near = difflib.get_close_matches(claim_id, ledger, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"see {CLAIMS.name}/ for the ids"
+        raise ClaimError(f"claim {claim_id!r}: not in the ledger; {hint}")
+    return ledger[claim_id]
+
+
+def decide(kind: str, checks: Sequence[Check]) -> str:
+    """The verdict on a claim of this kind from its checks; the one place where verdicts are made.
+
+    Checks of the method decide nothing; they must hold before anything is decided.
+    A failed check of the printed, published or trend role makes the verdict *corrected* if corrected
+    checks were made and held with every derivation, else *contradicted*. If none failed, the strongest
+    evidence decides: published numbers, then trends, then a derivation backed by numerical checks, then
+    numerical checks alone. Correct formulas do not turn a definition into a theorem: it stays *defined*.
+    """
+    for check in checks:
+        if check.role == "method" and not check.held:
+            raise ClaimError(f"method check {check.name!r} failed ({check.evidence_text()}): the measurement is wrong")
+    tested = [check for check in checks if check.role != "method"]
+    run = [check for check in tested if check.held is not None]
+    if not tested:
+        if kind != "definition":
+            raise ClaimError(f"a {kind} needs at least one check; use checks.not_run to say what it takes to run it")
+        return "defined"
+    if not run:
+        return "not run"
+
+    def made(*roles: str) -> list[Check]:
+        return [check for check in run if check.role in roles]
+
+    def hold(some: Sequence[Check]) -> bool:
+        return all(check.held for check in some)
+
+    if not hold(made("derivation")):
+        return "contradicted"
+    if not hold(made("printed", "published", "trend")):
+        return "corrected" if made("corrected") and hold(made("corrected")) else "contradicted"
+    if not hold(made("corrected")):
+        return "contradicted"
+    if made("published"):
+        return "reproduced"
+    if made("trend"):
+        return "trend"
+    if kind == "definition":
+        return "defined"
+    if made("derivation") and made("printed", "corrected"):
+        return "proved"
+    return "holds"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a page says of one claim: the verdict and the checks it follows from."""
+
+    claim: Claim
+    checks: tuple[Check, ...]
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return decide(self.claim.kind, self.checks)
+
+    @property
+    def coverage(self) -> str:
+        """How many of the checks could be run, when not all could; else empty."""
+        tested = [check for check in self.checks if check.role != "method"]
+        run = sum(check.held is not None for check in tested)
+        return "" if run in (0, len(tested)) else f"{run} of {len(tested)} run"
+
+    @property
+    def scales(self) -> list[str]:
+        """The scales of the evidence."""
+        found = {check.scale for check in self.checks if check.held is not None and check.scale}
+        return [scale for scale in ("quick", "cpu", "gpu", "paper") if scale in found]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as plain data; numbers as printed, so that two runs compare equal."""
+        return {
+            "claim": self.claim.id,
+            "verdict": self.verdict,
+            "coverage": self.coverage,
+            "scales": self.scales,
+            "note": self.note,
+            "checks": [
+                {
+                    "name": c.name,
+                    "sentence": c.sentence,
+                    "outcome": c.outcome(),
+                    "rule": c.rule,
+                    "role": c.role,
+                    "evidence": c.evidence_text(),
+                }
+                for c in self.checks
+            ],
+        }
+
+    def __repr__(self) -> str:
+        lines = [f"{self.claim.id} · {self.claim.place} · {self._headline()}"]
+        for check in self.checks:
+            lines += [f"  [{check.outcome()}] {check.name} ({check.role}): {check.sentence}"]
+            lines += [f"      {check.evidence_text()}"] if check.evidence_text() else []
+        return "\n".join(lines + ([f"  {self.note}"] if self.note else []))
+
+    def _headline(self) -> str:
+        return f"verdict: {self.verdict}" + (f" ({self.coverage})" if self.coverage else "")
+
+    def _repr_html_(self) -> str:
+        name = html.escape(self.verdict)
+        coverage = f' <span class="coverage">{html.escape(self.coverage)}</span>' if self.coverage else ""
+        items = "".join(
+            f'<li class="{c.outcome().replace(" ", "-")}"><strong>{c.outcome()}</strong> '
+            f'<span class="role">{c.role}</span> {html.escape(c.sentence)}'
+            f'<br><small>{html.escape(c.evidence_text())}</small></li>'
+            for c in self.checks
+        )
+        note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
+        return (
+            f'<section class="verdict verdict-{name.replace(" ", "-")}" id="verdict-{self.claim.id}">'
+            f'<p class="headline"><span class="badge" title="{html.escape(VERDICTS[self.verdict])}">{name}</span>'
+            f"{coverage} <strong>{html.escape(self.claim.title)}</strong> "
+            f'<span class="place">{html.escape(self.claim.place)} · <code>{self.claim.id}</code></span></p>'
+            f"{f'<ul>{items}</ul>' if items else ''}{note}</section>"
+        )
+
+
+def verdict(claim_id: str, checks: Sequence[Check] = (), note: str = "") -> Verdict:
+    """The verdict on a claim.
+
+    Args:
+        claim_id: an id of the ledger.
+        checks: what was tested; none for a definition that is only used.
+        note: one sentence for the reader, such as what the correction says.
+
+    Raises:
+        ClaimError: for an unknown claim, two checks of one name, no checks where the kind needs them,
+            or a quick result offered for a published number that needs a larger scale.
+    """
+    entry = claim(claim_id)
+    names = [check.name for check in checks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ClaimError(f"{claim_id}: two checks are called {name!r}; give each its own name")
+    for check in checks:
+        if check.role == "published" and check.scale == "quick" and entry.decided_at != "quick":
+            raise ClaimError(
+                f"{claim_id}: check {check.name!r} offers a quick result for a published number "
+                f"decided at {entry.decided_at}; make it a trend or read a record"
+            )
+    decide(entry.kind, checks)
+    return Verdict(entry, tuple(checks), note)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdicts of one page, shown together as its last output."""
+
+    verdicts: tuple[Verdict, ...]
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {
+            "text/plain": repr(self),
+            "text/html": '<div class="verdicts">' + "".join(v._repr_html_() for v in self.verdicts) + "</div>",
+            VERDICT_MIME: {"verdicts": [v.to_dict() for v in self.verdicts]},
+        }
+
+    def __repr__(self) -> str:
+        return "\n\n".join(repr(v) for v in self.verdicts)
+
+
+def report(*verdicts: Verdict) -> Report:
+    """Show the verdicts of a page, as cards and as text. The plain script prints the text."""
+    shown = Report(verdicts)
+    try:
+        get_ipython  # type: ignore[name-defined]  # noqa: B018
+    except NameError:
+        print(repr(shown))
+    return shown
+
+
+def read_report(outputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The verdicts stored in the outputs of a notebook cell, as :meth:`Verdict.to_dict` wrote them."""
+    found = []
+    for output in outputs:
+        data = output.get("data", {}).get(VERDICT_MIME)
+        if data is not None:
+            found += (json.loads(data) if isinstance(data, str) else data)["verdicts"]
+    return found

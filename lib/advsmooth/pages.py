@@ -1,0 +1,235 @@
+"""The pages: find them, execute them with papermill, and read what they say.
+
+A page is a jupytext pair. Its truth is the ``.py``; the ``.ipynb`` is always produced from it by
+execution, never synchronised. Stored notebooks carry no execution times, paths or random cell ids, so
+that executing a page again changes the file only if an output did.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import difflib
+import hashlib
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from advsmooth import claims
+from advsmooth.places import NOTEBOOKS, ROOT
+from advsmooth.records import write_atomically
+
+RUNS = ROOT / "_build" / "runs"
+"""Where runs with other parameters go; the stored notebooks are always at ``quick``."""
+
+_REFUSALS = ("SettingsError", "DataError", "ClaimError", "RecordError")
+
+
+class PageError(RuntimeError):
+    """A page does not exist, or did not run; the message is one line for a refusal, else the traceback."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the book.
+
+    Attributes:
+        key: ``<paper>/<topic>``.
+    """
+
+    key: str
+
+    @property
+    def script(self) -> Path:
+        """The ``.py``: the truth of the pair."""
+        return NOTEBOOKS / f"{self.key}.py"
+
+    @property
+    def notebook(self) -> Path:
+        """The executed ``.ipynb``."""
+        return NOTEBOOKS / f"{self.key}.ipynb"
+
+    def source(self) -> NotebookNode:
+        """The notebook that the ``.py`` describes, without outputs."""
+        import jupytext
+
+        notebook = jupytext.reads(self.script.read_text(encoding="utf-8"), fmt="py:percent")
+        for number, cell in enumerate(notebook.cells):
+            cell["id"] = f"cell-{number:02d}"  # jupytext's are random, and would change the file every time
+        return notebook
+
+    def stored(self) -> NotebookNode:
+        """The executed notebook as stored.
+
+        Raises:
+            PageError: if it has not been executed yet, or the file is not a notebook.
+        """
+        try:
+            return nbformat.read(self.notebook, as_version=4)
+        except FileNotFoundError:
+            raise PageError(f"{self.key}: not executed yet; run `make book` or `advsmooth execute {self.key}`") from None
+        except (ValueError, nbformat.ValidationError) as error:
+            raise PageError(f"{self.key}: {self.notebook.name} is not a notebook ({error}); execute it again") from None
+
+    def title(self) -> str:
+        """The first heading of the page."""
+        lines = self.script.read_text(encoding="utf-8").splitlines()
+        return next((line.removeprefix("# # ") for line in lines if line.startswith("# # ")), self.key)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """What the executed page says of each of its claims (see :meth:`advsmooth.claims.Verdict.to_dict`)."""
+        return [found for cell in self.stored().cells for found in claims.read_report(cell.get("outputs", []))]
+
+
+def every() -> list[Page]:
+    """All pages, in the order of their keys."""
+    return [Page(path.relative_to(NOTEBOOKS).with_suffix("").as_posix()) for path in sorted(NOTEBOOKS.glob("*/*.py"))]
+
+
+def find(name: str) -> Page:
+    """The page of this name: a key, or a path to its ``.py`` or ``.ipynb``.
+
+    Raises:
+        PageError: if there is none; the message names the nearest.
+    """
+    key = name.removeprefix("notebooks/").removesuffix(".ipynb").removesuffix(".py")
+    known = {page.key: page for page in every()}
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"pages: {', '.join(known)}"
+        raise PageError(f"page {name!r}: not found; {hint}")
+    return known[key]
+
+
+def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -> NotebookNode:
+    """Execute a page with papermill and return the cleaned notebook.
+
+    Args:
+        page: the page; its ``.py`` is what runs.
+        output: where papermill writes while it runs; on failure it holds the traceback.
+        parameters: injected after the parameters cell; none for the presets of ``quick``.
+
+    Raises:
+        PageError: if a cell raised; one line if the page refused a parameter or a data set.
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source.ipynb"
+        nbformat.write(page.source(), source)
+        started = time.perf_counter()
+        try:
+            executed = papermill.execute_notebook(
+                str(source), str(output), dict(parameters or {}), kernel_name="python3", progress_bar=False, cwd=str(ROOT)
+            )
+        except PapermillExecutionError as error:
+            if error.ename in _REFUSALS:
+                raise PageError(f"{page.key}: {error.ename}: {error.evalue}") from None
+            raise PageError(f"{page.key}: {error}") from None
+        seconds = time.perf_counter() - started
+    return _clean(executed, page, seconds)
+
+
+def _clean(executed: NotebookNode, page: Page, seconds: float) -> NotebookNode:
+    """Drop what differs from run to run, and note when the page was executed, from what, and how long it took."""
+    notebook = copy.deepcopy(executed)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:02d}"
+        for key in ("papermill", "execution"):
+            cell["metadata"].pop(key, None)
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            "jupytext": {"formats": "ipynb,py:percent"},
+            "advsmooth": {
+                "page": page.key,
+                "executed": dt.datetime.now(dt.UTC).date().isoformat(),
+                "seconds": round(seconds, 1),
+                "source_sha256": hashlib.sha256(page.script.read_bytes()).hexdigest(),
+            },
+        }
+    )
+    return notebook
+
+
+def update(page: Page) -> tuple[str, bool, float]:
+    """Execute a page at ``quick`` and store it if anything a reader sees has changed.
+
+    Returns:
+        The key, whether the stored file changed, and the seconds it took.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = run(page, Path(folder) / "out.ipynb")
+    changed = not page.notebook.exists() or comparable(page.stored()) != comparable(fresh)
+    if changed:
+        write_atomically(page.notebook, nbformat.writes(fresh) + "\n")
+    return page.key, changed, fresh.metadata["advsmooth"]["seconds"]
+
+
+def comparable(notebook: NotebookNode) -> list[Any]:
+    """Cells and outputs without pictures, which differ in their bytes where they look the same."""
+    cells = []
+    for cell in notebook.cells:
+        outputs = [
+            {k: v for k, v in output.items() if k not in ("data", "metadata")}
+            | {"data": {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}}
+            for output in cell.get("outputs", [])
+        ]
+        cells.append((cell.cell_type, cell.source, dict(cell.metadata), outputs))
+    return cells
+
+
+def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
+    """Execute pages in parallel, with a progress line, and store what changed.
+
+    Returns:
+        The failures, one text each; the other pages were stored all the same.
+    """
+    from joblib import Parallel, delayed
+
+    failures, started = [], time.perf_counter()
+    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_attempt)(page) for page in chosen)
+    for done, (key, outcome, seconds) in enumerate(results, start=1):
+        elapsed = time.perf_counter() - started
+        left = elapsed / done * (len(chosen) - done)
+        failed = outcome not in ("stored", "unchanged")
+        print(f"[{done}/{len(chosen)}] {key}: {'FAILED' if failed else outcome} in {seconds:.0f} s; about {left:.0f} s left", flush=True)
+        if failed:
+            failures.append(outcome)
+    return failures
+
+
+def _attempt(page: Page) -> tuple[str, str, float]:
+    started = time.perf_counter()
+    try:
+        key, changed, seconds = update(page)
+    except PageError as error:
+        return page.key, str(error), time.perf_counter() - started
+    return key, "stored" if changed else "unchanged", seconds
+
+
+def differences(page: Page) -> Iterator[str]:
+    """How the stored notebook's cells differ from the ``.py``: count, type, source or metadata. Nothing if in step."""
+    source, stored = page.source().cells, page.stored().cells
+    if len(source) != len(stored):
+        yield f"{page.key}: {len(source)} cells in the .py, {len(stored)} in the .ipynb"
+    for number, (a, b) in enumerate(zip(source, stored, strict=False)):
+        for part in ("cell_type", "source", "metadata"):
+            if a[part] != b[part]:
+                yield f"{page.key}: cell {number} differs in its {part}; execute the page again"
+
+
+def main_error(error: Exception) -> int:
+    """Print an error of this library as one line on stderr; the exit status for it."""
+    print(str(error), file=sys.stderr)
+    return 2

@@ -1,0 +1,1 @@
+"""Closed forms, bounds and exact solvers that the theorem pages test against."""
