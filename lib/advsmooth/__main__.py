@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from advsmooth import pages
+from advsmooth.places import ROOT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,13 +49,17 @@ def _run(chosen: argparse.Namespace) -> int:
     label = "-".join(f"{name}={value}" for name, value in parameters.items()).replace("/", ":") or "quick"
     output = pages.RUNS / f"{page.key}.{label}.ipynb"
     nbformat.write(pages.run(page, output, parameters), output)
-    print(f"written to {output.relative_to(pages.ROOT)}")
+    print(f"written to {output.relative_to(ROOT)}")
     return 0
 
 
 def _list(_: argparse.Namespace) -> int:
     for page in pages.every():
-        found = ", ".join(f"{v['claim']}: {v['verdict']}" for v in page.verdicts()) if page.notebook.exists() else "not executed"
+        found = (
+            ", ".join(f"{v['claim']}: {v['verdict']}" for v in page.verdicts())
+            if page.notebook.exists()
+            else "not executed"
+        )
         print(f"{page.key}: {found}")
     return 0
 

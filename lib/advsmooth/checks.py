@@ -168,7 +168,8 @@ def agrees(
     scale: str = "quick",
 ) -> Check:
     """Monte Carlo estimates against exact values: the largest ``|z|`` over all cells stays below the
-    two-sided normal quantile at level :data:`ALPHA`, Bonferroni-corrected for the number of cells."""
+    two-sided normal quantile at level :data:`ALPHA`, Bonferroni-corrected for the number of cells.
+    """
     x, se = _array(name, estimate), _array(name, standard_error)
     z = np.abs(x - np.broadcast_to(_array(name, exact), x.shape)) / np.broadcast_to(se, x.shape)
     limit = float(stats.norm.isf(ALPHA / (2 * x.size)))
@@ -222,12 +223,13 @@ def positive(
     scale: str = "quick",
 ) -> Check:
     """A direction: the two-sided t-interval of the mean of ``differences``, one number per seed (at
-    least three), lies above zero. Give ``b - a`` to say that ``b`` is larger."""
+    least three), lies above zero. Give ``b - a`` to say that ``b`` is larger.
+    """
     d = _array(name, differences)
     if d.size < 3:
         raise ValueError(f"check {name!r}: {d.size} seeds; a trend needs at least 3")
     half = stats.t.ppf((1 + confidence) / 2, d.size - 1) * d.std(ddof=1) / np.sqrt(d.size)
-    evidence = {
+    evidence: dict[str, float | int | str] = {
         "mean difference": float(d.mean()),
         f"{confidence:.0%} interval": f"[{show(d.mean() - half)}, {show(d.mean() + half)}]",
         "seeds": d.size,
@@ -247,7 +249,8 @@ def implies(
     name: str, sentence: str, *, assumptions: Sequence[Any], conclusion: Any, role: Role = "derivation"
 ) -> Check:
     """An implication between z3 formulas: the assumptions are satisfiable, and no model of them
-    breaks the conclusion. A timeout counts as failure."""
+    breaks the conclusion. A timeout counts as failure.
+    """
     import z3
 
     if not assumptions:

@@ -22,9 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from advsmooth.checks import Check
 from advsmooth.places import CLAIMS
 
-Kind = Literal[
-    "theorem", "lemma", "proposition", "corollary", "algorithm", "figure", "table", "definition"
-]
+Kind = Literal["theorem", "lemma", "proposition", "corollary", "algorithm", "figure", "table", "definition"]
 VERDICTS: Mapping[str, str] = {
     "proved": "the derivation is on the page, its algebra is machine-checked, and the numerical checks held",
     "holds": "no violation in the stated random and exact cases, and tight where it should be; not a proof",
@@ -204,6 +202,7 @@ class Verdict:
 
     @property
     def verdict(self) -> str:
+        """What :func:`decide` makes of the checks."""
         return decide(self.claim.kind, self.checks)
 
     @property
@@ -256,7 +255,7 @@ class Verdict:
         items = "".join(
             f'<li class="{c.outcome().replace(" ", "-")}"><strong>{c.outcome()}</strong> '
             f'<span class="role">{c.role}</span> {html.escape(c.sentence)}'
-            f'<br><small>{html.escape(c.evidence_text())}</small></li>'
+            f"<br><small>{html.escape(c.evidence_text())}</small></li>"
             for c in self.checks
         )
         note = f"<p>{html.escape(self.note)}</p>" if self.note else ""

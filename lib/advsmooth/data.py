@@ -2,7 +2,8 @@
 
 ``digits`` ships with scikit-learn and needs no network. The others are read through torchvision from the
 folder named by ``ADVSMOOTH_DATA`` (default: ``data/cache`` of the checkout) and downloaded there, verified,
-when ``download=True``. ``imagefolder:PATH`` reads a tree ``PATH/<split>/<class>/*.png|jpg`` of one's own.
+when ``download=True``. ``imagefolder:PATH`` reads a tree ``PATH/<split>/<class>/*.png|jpg`` of one's own, ``PATH``
+absolute or relative to that folder.
 """
 
 from __future__ import annotations
@@ -105,7 +106,9 @@ def catalogue() -> Mapping[str, Mapping[str, Any]]:
     return yaml.safe_load(DATASETS.read_text(encoding="utf-8"))
 
 
-def load(name: str, split: str = "train", *, n: int | None = None, device: str = "cpu", download: bool = False) -> Dataset:
+def load(
+    name: str, split: str = "train", *, n: int | None = None, device: str = "cpu", download: bool = False
+) -> Dataset:
     """Load a data set by name.
 
     Args:
@@ -126,7 +129,7 @@ def load(name: str, split: str = "train", *, n: int | None = None, device: str =
         raise DataError(f"split={split!r}: allowed is train or test")
     kind, _, path = name.partition(":")
     if kind == "imagefolder":
-        loaded = _imagefolder(name, Path(path).expanduser(), split)
+        loaded = _imagefolder(name, data_folder() / Path(path).expanduser(), split)
     elif name == "digits":
         loaded = _digits(split)
     elif name in _TORCHVISION:
@@ -179,7 +182,9 @@ def _torchvision(name: str, split: str, download: bool) -> Dataset:
         opened = _TORCHVISION[name](root=str(root), download=download, **chosen)
     except (RuntimeError, OSError, ValueError, EOFError, struct.error, KeyError) as error:
         if _present(root, entry):
-            raise DataError(f"dataset={name!r}: corrupt in {entry['folder']} ({_one_line(error)}); delete it and load it again") from None
+            raise DataError(
+                f"dataset={name!r}: corrupt in {entry['folder']} ({_one_line(error)}); delete it and load it again"
+            ) from None
         raise DataError(
             f"dataset={name!r}: not found; set ADVSMOOTH_DATA to a folder that holds {entry['folder']}, "
             f"or download it: python -m advsmooth download {name}"
@@ -187,7 +192,10 @@ def _torchvision(name: str, split: str, download: bool) -> Dataset:
     x, y = _tensors(opened)
     expected = entry["sizes"][split]
     if len(y) != expected:
-        raise DataError(f"dataset={name!r}: {split} has {len(y)} examples, expected {expected}; delete {entry['folder']} and load it again")
+        raise DataError(
+            f"dataset={name!r}: {split} has {len(y)} examples, expected {expected}; "
+            f"delete {entry['folder']} and load it again"
+        )
     names = getattr(opened, "classes", [str(digit) for digit in range(10)])
     return from_arrays(name, split, x, y, names, entry["source"])
 
@@ -212,7 +220,10 @@ def _check_files(name: str, root: Path, files: Mapping[str, str]) -> None:
     for relative, expected in files.items():
         path = root / relative
         if path.exists() and _sha256(path, path.stat().st_mtime_ns) != expected:
-            raise DataError(f"dataset={name!r}: {path.name} is corrupt (its SHA-256 is not the published one); delete it and load it again")
+            raise DataError(
+                f"dataset={name!r}: {path.name} is corrupt (its SHA-256 is not the published one); "
+                "delete it and load it again"
+            )
 
 
 @functools.cache
@@ -234,10 +245,15 @@ def _imagefolder(name: str, path: Path, split: str) -> Dataset:
         try:
             image = np.asarray(tree.loader(file))
         except (OSError, ValueError) as error:
-            raise DataError(f"dataset={name!r}: {Path(file).name} is not a readable image ({_one_line(error)})") from None
+            raise DataError(
+                f"dataset={name!r}: {Path(file).name} is not a readable image ({_one_line(error)})"
+            ) from None
         shape = shape or image.shape
         if image.shape != shape:
-            raise DataError(f"dataset={name!r}: {Path(file).name} has shape {image.shape}, the first image {shape}; give all images one size")
+            raise DataError(
+                f"dataset={name!r}: {Path(file).name} has shape {image.shape}, the first image {shape}; "
+                "give all images one size"
+            )
         images.append(image)
     x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(torch.float32).div_(255).contiguous()
     y = torch.tensor([label for _, label in tree.samples])
@@ -253,9 +269,14 @@ def gaussian_mixture(means: Tensor, n: int, *, std: float = 1.0, seed: int = 0) 
 
     Args:
         means: class means, shape ``(classes, d)``; its dtype is the dtype of the points.
+        n: points of each class.
+        std: standard deviation of every coordinate.
+        seed: seed of the draw.
     """
     if means.ndim != 2 or n < 1 or std < 0:
-        raise DataError(f"means of shape {tuple(means.shape)}, n={n}, std={std}: need means (classes, d), n >= 1, std >= 0")
+        raise DataError(
+            f"means of shape {tuple(means.shape)}, n={n}, std={std}: need means (classes, d), n >= 1, std >= 0"
+        )
     classes, d = means.shape
     noise = torch.randn(classes, n, d, generator=settings.generator(seed), dtype=means.dtype)
     x = (means[:, None, :] + std * noise).reshape(classes * n, d)

@@ -74,7 +74,9 @@ class Page:
         try:
             return nbformat.read(self.notebook, as_version=4)
         except FileNotFoundError:
-            raise PageError(f"{self.key}: not executed yet; run `make book` or `advsmooth execute {self.key}`") from None
+            raise PageError(
+                f"{self.key}: not executed yet; run `make book` or `advsmooth execute {self.key}`"
+            ) from None
         except (ValueError, nbformat.ValidationError) as error:
             raise PageError(f"{self.key}: {self.notebook.name} is not a notebook ({error}); execute it again") from None
 
@@ -129,7 +131,12 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
         started = time.perf_counter()
         try:
             executed = papermill.execute_notebook(
-                str(source), str(output), dict(parameters or {}), kernel_name="python3", progress_bar=False, cwd=str(ROOT)
+                str(source),
+                str(output),
+                dict(parameters or {}),
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(ROOT),
             )
         except PapermillExecutionError as error:
             if error.ename in _REFUSALS:
@@ -203,7 +210,8 @@ def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
         elapsed = time.perf_counter() - started
         left = elapsed / done * (len(chosen) - done)
         failed = outcome not in ("stored", "unchanged")
-        print(f"[{done}/{len(chosen)}] {key}: {'FAILED' if failed else outcome} in {seconds:.0f} s; about {left:.0f} s left", flush=True)
+        state = "FAILED" if failed else outcome
+        print(f"[{done}/{len(chosen)}] {key}: {state} in {seconds:.0f} s; about {left:.0f} s left", flush=True)
         if failed:
             failures.append(outcome)
     return failures

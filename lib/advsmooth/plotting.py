@@ -24,7 +24,7 @@ BLUE, ORANGE, GREEN, PURPLE, BROWN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a
 WIDTH = 7.2
 """Width of a figure in inches: the text column of the book."""
 
-_THEME: dict[str, Any] = {
+_THEME: Any = {
     "figure.figsize": (WIDTH, 3.6),
     "figure.dpi": 110,
     "figure.facecolor": "white",
@@ -91,6 +91,15 @@ def label(ax: Axes, title: str, x: str, y: str) -> None:
     ax.set_title(title)
     ax.set_xlabel(x)
     ax.set_ylabel(y)
+
+
+def picture(ax: Axes) -> None:
+    """Axes that hold an image: a thin frame, no ticks, no grid."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=GREY, linewidth=0.6)
 
 
 def finish(figure: Figure, note: str) -> None:

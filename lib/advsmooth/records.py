@@ -37,7 +37,22 @@ from advsmooth.settings import SCALES, Settings
 REPLAY_RTOL = 1e-4
 """Relative difference a replay may show on another device or with other versions; on the same, none."""
 
-_REQUIRED = ("page", "label", "scale", "date", "commit", "parameters", "data", "code", "lock", "versions", "device", "cost", "columns", "replay")
+_REQUIRED = (
+    "page",
+    "label",
+    "scale",
+    "date",
+    "commit",
+    "parameters",
+    "data",
+    "code",
+    "lock",
+    "versions",
+    "device",
+    "cost",
+    "columns",
+    "replay",
+)
 
 
 class RecordError(ValueError):
@@ -141,11 +156,16 @@ def save(
         function: the replay, ``"module:name"``; it is run here once more to store what it gives.
         arguments: keyword arguments of the replay.
         label: tells records of one page and scale apart; the scale if not given.
+        folder: where records lie; another one in tests.
 
     Returns:
         The path of the JSON file.
     """
     label = label or cfg.scale
+    path = folder / page.split("/")[0] / f"{page.split('/')[1]}.{label}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The measurements first: if the replay fails, the hours behind them are not lost.
+    write_atomically(path.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g"))
     replay = Replay(function, dict(arguments), {})
     provenance = {
         "page": page,
@@ -164,9 +184,6 @@ def save(
         "columns": list(table.columns),
         "replay": {"function": function, "arguments": dict(arguments), "metrics": replay.run()},
     }
-    path = folder / page.split("/")[0] / f"{page.split('/')[1]}.{label}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g"))
     write_atomically(path, json.dumps(provenance, indent=1) + "\n")
     return path
 
@@ -181,7 +198,9 @@ def read(path: Path) -> Record:
         provenance = json.loads(path.read_text(encoding="utf-8"))
         table = pd.read_csv(io.StringIO(path.with_suffix(".csv").read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise RecordError(f"record {path.stem!r}: {Path(str(error.filename)).name} is missing; record it again") from None
+        raise RecordError(
+            f"record {path.stem!r}: {Path(str(error.filename)).name} is missing; record it again"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise RecordError(f"record {path.stem!r}: not readable ({error}); record it again") from None
     if not isinstance(provenance, dict):
@@ -274,7 +293,9 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     return {
         "python": platform.python_version(),
-        **{module: importlib.import_module(module).__version__ for module in ("numpy", "scipy", "torch", "torchvision")},
+        **{
+            module: importlib.import_module(module).__version__ for module in ("numpy", "scipy", "torch", "torchvision")
+        },
     }
 
 

@@ -116,11 +116,17 @@ def _number(ge: float | None, le: float | None, integer: bool = False) -> Any:
     return Annotated[kind, BeforeValidator(read_number), field]
 
 
+def _list_of(kind: Any) -> Any:
+    return Annotated[list[kind], BeforeValidator(_split), Field(min_length=1)]
+
+
 def _range(ge: float | None, le: float | None, integer: bool) -> str:
     noun = "an integer" if integer else "a number"
     if ge is not None and le is not None:
         return f"{noun} from {ge:g} to {le:g}"
-    return noun if ge is None and le is None else f"{noun}, at least {ge:g}" if le is None else f"{noun}, at most {le:g}"
+    return (
+        noun if ge is None and le is None else f"{noun}, at least {ge:g}" if le is None else f"{noun}, at most {le:g}"
+    )
 
 
 def count(*, at_least: int = 1, at_most: int | None = None, **presets: int) -> Parameter:
@@ -156,20 +162,23 @@ def text(**presets: str) -> Parameter:
 
 def names(**presets: Sequence[str]) -> Parameter:
     """A list of names, such as data sets that another module validates; also as text: ``"digits, mnist"``."""
-    kind = Annotated[list[Annotated[str, Field(min_length=1)]], BeforeValidator(_split), Field(min_length=1)]
-    return _parameter(kind, "a list of names, separated by commas", presets)
+    return _parameter(_list_of(Annotated[str, Field(min_length=1)]), "a list of names, separated by commas", presets)
 
 
 def numbers(*, at_least: float | None = None, at_most: float | None = None, **presets: Sequence[float]) -> Parameter:
     """A list of finite numbers, also as text: ``"0, 0.1, 8/255"``."""
-    kind = Annotated[list[_number(at_least, at_most)], BeforeValidator(_split), Field(min_length=1)]
-    return _parameter(kind, f"a list, each {_range(at_least, at_most, integer=False)}", presets)
+    return _parameter(
+        _list_of(_number(at_least, at_most)), f"a list, each {_range(at_least, at_most, integer=False)}", presets
+    )
 
 
 def counts(*, at_least: int = 1, at_most: int | None = None, **presets: Sequence[int]) -> Parameter:
     """A list of integers, also as text: ``"16, 64, 256"``."""
-    kind = Annotated[list[_number(at_least, at_most, integer=True)], BeforeValidator(_split), Field(min_length=1)]
-    return _parameter(kind, f"a list, each {_range(at_least, at_most, integer=True)}", presets)
+    return _parameter(
+        _list_of(_number(at_least, at_most, integer=True)),
+        f"a list, each {_range(at_least, at_most, integer=True)}",
+        presets,
+    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +79,7 @@ def separation(dataset: Dataset, *, block: int = 4096) -> Separation:
             equal = _equal_pairs(x, i, j, screened, error)
             duplicates += len(equal)
             screened[equal[:, 0], equal[:, 1]] = torch.inf
+            _update_nearest(nearest, x, i, j, screened)
             closest = _remeasured(x, i, j, screened, between[a, b].item(), error)
             if closest is None:
                 continue
@@ -85,7 +87,6 @@ def separation(dataset: Dataset, *, block: int = 4096) -> Separation:
             between[a, b] = between[b, a] = min(between[a, b].item(), distance)
             if distance < best:
                 best, pair = distance, (int(order[i.start + row]), int(order[j.start + column]))
-            _update_nearest(nearest, x, i, j, screened)
     if not best < torch.inf:
         raise ValueError(f"{dataset.name}: all inputs of different classes coincide; there is no distance to report")
     unsorted = torch.empty_like(nearest)
@@ -100,7 +101,7 @@ def _screening_error(largest_square: float, d: int) -> float:
     return 4 * gamma * largest_square
 
 
-def _blocks(rows: slice, columns: slice, size: int):
+def _blocks(rows: slice, columns: slice, size: int) -> Iterator[tuple[slice, slice]]:
     for start in range(rows.start, rows.stop, size):
         for other in range(columns.start, columns.stop, size):
             yield slice(start, min(start + size, rows.stop)), slice(other, min(other + size, columns.stop))
@@ -170,7 +171,9 @@ def tidy(dataset: Dataset, found: Separation, *, quantiles: int = 100) -> pd.Dat
     classes = len(found.between)
     rows += [("between", a, b, found.between[a, b].item()) for a, b in itertools.combinations(range(classes), 2)]
     levels = torch.linspace(0, 1, quantiles + 1, dtype=torch.float64)
-    rows += [("nearest_quantile", q.item(), 0, v.item()) for q, v in zip(levels, found.nearest.quantile(levels), strict=True)]
+    rows += [
+        ("nearest_quantile", q.item(), 0, v.item()) for q, v in zip(levels, found.nearest.quantile(levels), strict=True)
+    ]
     rows += [("label", k, 0, dataset.y[index].item()) for k, index in enumerate(found.pair)]
     if len(dataset.shape) == 3 and dataset.shape[0] == 1:
         rows.append(("width", 0, 0, dataset.shape[-1]))
@@ -193,7 +196,8 @@ def pair_images(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, tuple[int,
 
 def between_classes(table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
     """The distances between classes of a :func:`tidy` table: class numbers as texts, and a symmetric matrix
-    with NaN on the diagonal."""
+    with NaN on the diagonal.
+    """
     pairs = table[table.quantity == "between"]
     size = int(pairs["j"].max()) + 1
     grid = np.full((size, size), np.nan)
@@ -202,7 +206,7 @@ def between_classes(table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
     return [str(k) for k in range(size)], grid
 
 
-def first_examples(name: str, n: int) -> dict[str, float]:
-    """The replay of a record: the separation of the first ``n`` training examples of a data set."""
-    found = separation(data.load(name, "train", n=n))
+def replay(name: str, n: int, seed: int) -> dict[str, float]:
+    """The replay of a record: the separation of a random subset of the training examples of a data set."""
+    found = separation(data.load(name).take(n, seed=seed))
     return {"distance": found.distance, "mean_nearest": found.nearest.mean().item()}

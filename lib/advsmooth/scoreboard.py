@@ -1,0 +1,149 @@
+"""The scoreboard: every claim of the ledger with the verdict that an executed page gives it.
+
+Nothing here judges. The rows come from the ledger and from the outputs stored in the pages, so the
+scoreboard cannot say anything that a page does not.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from advsmooth import claims, pages
+from advsmooth.places import BOOK
+from advsmooth.records import write_atomically
+
+NO_PAGE = "no page yet"
+_EMPTY = "—"
+
+
+class ScoreboardError(ValueError):
+    """The pages and the ledger disagree; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim on the scoreboard.
+
+    Attributes:
+        claim: the ledger's entry.
+        verdict: a verdict, or :data:`NO_PAGE`.
+        coverage: how many of its checks could be run, when not all could.
+        page: the key of its page; empty if there is none.
+        scales: the scales of the evidence.
+        date: when the page was executed.
+    """
+
+    claim: claims.Claim
+    verdict: str
+    coverage: str
+    page: str
+    scales: tuple[str, ...]
+    date: str
+
+
+def rows(chosen: Sequence[pages.Page] | None = None) -> list[Row]:
+    """One row per claim of the ledger, in its order.
+
+    Raises:
+        ScoreboardError: if two pages claim the same claim, or a page claims one the ledger does not have.
+    """
+    said: dict[str, Row] = {}
+    for page in pages.every() if chosen is None else chosen:
+        executed = page.stored().metadata["advsmooth"]["executed"]
+        for found in page.verdicts():
+            claim_id = found["claim"]
+            if claim_id in said:
+                raise ScoreboardError(
+                    f"claim {claim_id!r}: claimed by {said[claim_id].page} and by {page.key}; keep one"
+                )
+            entry = claims.claim(claim_id)
+            said[claim_id] = Row(entry, found["verdict"], found["coverage"], page.key, tuple(found["scales"]), executed)
+    return [said.get(entry.id, Row(entry, NO_PAGE, "", "", (), "")) for entry in claims.all_claims()]
+
+
+def render(table: Sequence[Row]) -> str:
+    """The scoreboard as a MyST page."""
+    counts = Counter(row.verdict for row in table)
+    totals = "\n".join(
+        f"| {_badge(name)} | {counts[name]} | {meaning} |"
+        for name, meaning in [*claims.VERDICTS.items(), (NO_PAGE, "the claim is in the ledger and waits for its page")]
+    )
+    return f"""# Scoreboard
+
+Every claim of the five papers, and what this book says of it. The table is generated from the outputs stored in the
+executed pages; {{doc}}`verdicts` says how a verdict follows from the checks of a page.
+
+| verdict | claims | meaning |
+|---|---:|---|
+{totals}
+
+```{{raw}} html
+{_filters(table)}
+<div class="scoreboard-wrap"><table class="scoreboard"><caption class="sr-only">Claims and verdicts</caption>
+<thead><tr><th scope="col">claim</th><th scope="col">paper</th><th scope="col">kind</th><th scope="col">verdict</th>
+<th scope="col">evidence</th><th scope="col">page</th><th scope="col">executed</th></tr></thead>
+<tbody>
+{chr(10).join(_html_row(row) for row in table)}
+</tbody></table></div>
+<script src="../_static/scoreboard.js"></script>
+```
+"""
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="badge {_css(verdict)}">{verdict}</span>'
+
+
+def _css(verdict: str) -> str:
+    return f"verdict-{verdict.replace(' ', '-')}"
+
+
+def _filters(table: Sequence[Row]) -> str:
+    def select(name: str, label: str, options: list[str]) -> str:
+        items = "".join(f'<option value="{html.escape(o.lower())}">{html.escape(o)}</option>' for o in options)
+        return f'<label>{label}<select name="{name}"><option value="">all</option>{items}</select></label>'
+
+    verdicts = [name for name in [*claims.VERDICTS, NO_PAGE] if any(row.verdict == name for row in table)]
+    return (
+        '<form class="scoreboard-filters" role="search" onsubmit="return false">'
+        + select("paper", "paper", list(dict.fromkeys(row.claim.paper for row in table)))
+        + select("kind", "kind", sorted({row.claim.kind for row in table}))
+        + select("verdict", "verdict", verdicts)
+        + '<label>words<input name="text" type="search" placeholder="Theorem 2, landscape, …"></label>'
+        + f'<output id="scoreboard-count" aria-live="polite">{len(table)} claims</output></form>'
+    )
+
+
+def _html_row(row: Row) -> str:
+    entry = row.claim
+    link = f"../notebooks/{row.page}.html"
+    page = f'<a href="{link}">{html.escape(pages.Page(row.page).title())}</a>' if row.page else _EMPTY
+    title = html.escape(entry.title)
+    title = f'<a href="{link}#verdict-{entry.id}">{title}</a>' if row.page else title
+    coverage = f"<br><small>{html.escape(row.coverage)}</small>" if row.coverage else ""
+    cells = (
+        ("", f'{title}<span class="claim-id">{html.escape(entry.place)} · {entry.id}</span>'),
+        ("paper", entry.paper),
+        ("kind", entry.kind),
+        ("verdict", _badge(row.verdict) + coverage),
+        ("evidence", ", ".join(row.scales) or _EMPTY),
+        ("page", page),
+        ("executed", row.date or _EMPTY),
+    )
+    body = "".join(f"<td{f' data-label={label!r}' if label else ''}>{cell}</td>" for label, cell in cells)
+    return (
+        f'<tr id="{entry.id}" data-paper="{entry.paper}" data-kind="{entry.kind}" '
+        f'data-verdict="{row.verdict}">{body}</tr>'
+    )
+
+
+def write(path: Path = BOOK / "scoreboard.md") -> str:
+    """Write the page; returns one line that says what is on it."""
+    table = rows()
+    write_atomically(path, render(table))
+    done = sum(row.verdict != NO_PAGE for row in table)
+    return f"scoreboard: {done} of {len(table)} claims have a page"
