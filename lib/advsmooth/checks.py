@@ -109,13 +109,13 @@ def at_most(
     slack = rtol * np.abs(b).max()
     broken = int(np.count_nonzero(~(margin >= -slack)))  # ~(>=) also counts NaN
     positive = b > 0
-    tightness = float(np.max(x[positive] / b[positive])) if positive.any() else float("nan")
     smallest = float(np.min(margin))
     # A margin of rounding size differs from one CPU to the next; what is stored and compared must not.
     shown: float | str = smallest if not abs(smallest) <= slack else "0 to rounding"
     evidence: dict[str, float | int | str] = {"violations": f"{broken} of {x.size}", "smallest margin": shown}
     if positive.any():
-        evidence["largest ratio to the bound"] = tightness
+        with np.errstate(over="ignore"):  # a bound may be as small as a denormal number
+            evidence["largest ratio to the bound"] = float(np.max(x[positive] / b[positive]))
     return Check(name, sentence, broken == 0, evidence, sample, "at_most", role, scale)
 
 
@@ -262,8 +262,8 @@ def implies(
         raise ValueError(f"check {name!r}: the assumptions contradict each other, so anything would follow")
     solver.add(z3.Not(conclusion))
     answer = solver.check()
-    found = {z3.unsat: "none exists", z3.sat: f"found: {solver.model()}" if answer == z3.sat else ""}
-    evidence = {"counterexample": found.get(answer, "undecided in 20 s")}
+    found = f"found: {solver.model()}" if answer == z3.sat else "undecided in 20 s"
+    evidence = {"counterexample": "none exists" if answer == z3.unsat else found}
     return Check(name, sentence, bool(answer == z3.unsat), evidence, "", "implies", role, scale="")
 
 

@@ -208,6 +208,8 @@ def read(path: Path) -> Record:
     for name in _REQUIRED:
         if name not in provenance:
             raise RecordError(f"record {path.stem!r}: provenance lacks {name!r}; record it again")
+    if not isinstance(provenance["replay"], dict) or set(provenance["replay"]) != {"function", "arguments", "metrics"}:
+        raise RecordError(f"record {path.stem!r}: its replay is not a function, arguments and metrics; record it again")
     for column in provenance["columns"]:
         if column not in table:
             raise RecordError(f"record {path.stem!r}: column {column!r} is missing from the CSV; record it again")

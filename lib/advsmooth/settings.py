@@ -262,7 +262,7 @@ def _resolved(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> Se
     if missing:
         raise SettingsError(f"{missing[0]}: not in the parameters cell; add it there, with its type and meaning")
     scale = declared["scale"].validate("scale", given["scale"])
-    presets = {name: parameter.preset(scale) for name, parameter in declared.items()} | {"scale": scale}
+    presets = {name: parameter.preset(scale) for name, parameter in declared.items()}
     values = {
         name: preset if given[name] is None else declared[name].validate(name, given[name])
         for name, preset in presets.items()

@@ -118,7 +118,7 @@ def _remeasured(
 ) -> tuple[float, int, int] | None:
     """The closest pair of a block in float64, or ``None`` if no pair can be closer than ``best``."""
     limit = min(screened.min().item() + 2 * error, best**2 + error)
-    candidates = (screened <= limit).nonzero()
+    candidates = ((screened <= limit) & screened.isfinite()).nonzero()
     if len(candidates) == 0:
         return None
     difference = x[i][candidates[:, 0]].double() - x[j][candidates[:, 1]].double()

@@ -1,0 +1,169 @@
+"""Records: written whole, read with care, and stale only if their replay says so."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from advsmooth import data, records, settings
+
+PAGE = "finlay2018/dataset_lipschitz"
+FUNCTION = "advsmooth.analysis.lipschitz:replay"
+ARGUMENTS = {"name": "digits", "n": 60, "seed": 0}
+
+
+@pytest.fixture
+def cfg():
+    return settings.resolve({"scale": "cpu", "seed": 0, "n": None}, n=settings.count(quick=1, cpu=2))
+
+
+@pytest.fixture
+def saved(tmp_path, cfg):
+    table = pd.DataFrame({"epoch": [0, 1], "loss": [1.5, 0.123456789012]})
+    return records.save(
+        PAGE,
+        table,
+        cfg=cfg,
+        data=[data.load("digits")],
+        cost=records.Stopwatch().read(),
+        function=FUNCTION,
+        arguments=ARGUMENTS,
+        folder=tmp_path,
+    )
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_record_is_read_back_with_its_provenance(saved):
+    record = records.read(saved)
+    p = record.provenance
+    assert record.table.loss.tolist() == [1.5, 0.123456789]
+    assert (p["page"], p["scale"], p["parameters"]["n"]) == (PAGE, "cpu", 2)
+    assert p["data"][0]["sha256"] == data.load("digits").checksum
+    assert set(p["versions"]) == {"python", "numpy", "scipy", "torch", "torchvision"}
+    assert "advsmooth.analysis.lipschitz" in p["code"]
+    assert "advsmooth.data" in p["code"], "modules it imports count too"
+    assert "advsmooth.plotting" not in p["code"], "modules it does not run do not"
+    assert "cpu scale; digits train (n = 1,437)" in record.summary()
+
+
+def test_nothing_else_is_left_in_the_folder(saved):
+    assert sorted(p.name for p in saved.parent.iterdir()) == ["dataset_lipschitz.cpu.csv", "dataset_lipschitz.cpu.json"]
+
+
+def test_measurements_survive_a_replay_that_fails(tmp_path, cfg):
+    with pytest.raises(data.DataError):
+        records.save(
+            PAGE, pd.DataFrame({"a": [1]}), cfg=cfg, data=[], cost={}, function=FUNCTION,
+            arguments=ARGUMENTS | {"name": "nothing"}, folder=tmp_path,
+        )  # fmt: skip
+    assert (tmp_path / "finlay2018" / "dataset_lipschitz.cpu.csv").read_text() == "a\n1\n"
+
+
+def test_a_record_is_current_while_its_code_is(saved):
+    assert records.status(records.read(saved))[0] == "current"
+
+
+def test_changed_code_with_the_same_numbers_is_current(saved):
+    edit(saved, code={"advsmooth.analysis.lipschitz": "an older hash"})
+    state, why = records.status(records.read(saved))
+    assert (state, "replay gives the recorded numbers" in why) == ("current", True)
+
+
+def test_changed_code_with_other_numbers_is_stale(saved):
+    replay = json.loads(saved.read_text())["replay"]
+    replay["metrics"]["distance"] *= 1 + 1e-12
+    edit(saved, code={}, replay=replay)
+    state, why = records.status(records.read(saved))
+    assert (state, "replay gives distance" in why) == ("stale", True)
+
+
+def test_on_another_device_the_replay_may_differ_in_the_last_digits(saved):
+    replay = json.loads(saved.read_text())["replay"]
+    for factor, state in ((1 + 1e-6, "current"), (1.01, "stale")):
+        metrics = {name: value * factor for name, value in replay["metrics"].items()}
+        edit(saved, code={}, device="another device", replay=replay | {"metrics": metrics})
+        assert records.status(records.read(saved))[0] == state
+
+
+def test_a_replay_without_its_data_is_unknown_not_current(saved, monkeypatch, tmp_path):
+    monkeypatch.setenv("ADVSMOOTH_DATA", str(tmp_path / "empty"))
+    replay = json.loads(saved.read_text())["replay"]
+    edit(saved, code={}, replay=replay | {"arguments": ARGUMENTS | {"name": "mnist"}})
+    assert records.status(records.read(saved))[0] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda path: path.write_text(path.read_text()[:50]), "not readable"),
+        (lambda path: path.write_text("[]"), "not an object"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "not readable"),
+        (lambda path: path.with_suffix(".csv").unlink(), "dataset_lipschitz.cpu.csv is missing"),
+        (lambda path: path.with_suffix(".csv").write_text(""), "not readable"),
+        (lambda path: path.with_suffix(".csv").write_text("epoch\n1\n"), "column 'loss' is missing"),
+        (lambda path: edit(path, replay=None), "replay"),
+        (lambda path: path.write_text(json.dumps({"page": "x"})), "provenance lacks 'label'"),
+    ],
+)
+def test_a_harmed_record_is_refused_in_one_line(saved, harm, words):
+    harm(saved)
+    with pytest.raises(records.RecordError) as refusal:
+        records.read(saved)
+    assert words in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_replay_outside_the_library_is_not_called(saved):
+    edit(
+        saved, code={"os": "a hash"}, replay={"function": "os:system", "arguments": {"command": "true"}, "metrics": {}}
+    )
+    with pytest.raises(records.RecordError, match="allowed are functions of advsmooth"):
+        records.status(records.read(saved))
+
+
+def test_the_newest_record_wins_and_scales_are_kept_apart(saved, tmp_path):
+    assert records.newest(PAGE, "cpu", folder=tmp_path).scale == "cpu"
+    assert records.newest(PAGE, "gpu", folder=tmp_path) is None
+    assert records.newest("liu2020/nothing", folder=tmp_path) is None
+    other = saved.with_name("dataset_lipschitz.cpu-mnist.json")
+    other.write_text(saved.read_text())
+    other.with_suffix(".csv").write_text(saved.with_suffix(".csv").read_text())
+    edit(other, date="2099-01-01T00:00:00+00:00", label="cpu-mnist")
+    assert records.newest(PAGE, folder=tmp_path).provenance["label"] == "cpu-mnist"
+    with pytest.raises(records.RecordError, match="scale='fast'"):
+        records.newest(PAGE, "fast", folder=tmp_path)
+
+
+def test_a_killed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    records.write_atomically(path, "old")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        records.write_atomically(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_the_stopwatch_sees_memory():
+    import numpy as np
+
+    watch = records.Stopwatch()
+    block = np.ones(2**25)  # 256 MiB
+    assert watch.read()["peak_extra_mib"] > 200
+    del block
+
+
+@pytest.mark.parametrize("record", records.every(), ids=lambda r: f"{r.provenance['page']}.{r.provenance['label']}")
+def test_no_record_of_the_book_is_stale(record):
+    state, why = records.status(record)
+    if state == "unknown":
+        pytest.skip(why)
+    assert state == "current", why
+    assert record.provenance["commit"], "a record names its commit"
+    assert not any(str(value).startswith(("/", "~")) for value in record.provenance["parameters"].values())

@@ -1,0 +1,204 @@
+"""The repository as a whole: layers, workflows, the makefile, prose, and the pages against ledger and contents."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from advsmooth import claims, pages, scoreboard
+from advsmooth.places import BOOK, NOTEBOOKS, ROOT
+
+PAGES = pages.every()
+TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")[
+    :-1
+]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+# What a layer may import: notebooks -> analysis, training, theory -> attacks, models -> data, settings.
+LAYERS = {
+    "analysis": {"attacks", "models", "theory", "data", "settings", "places", "records"},
+    "training": {"attacks", "models", "data", "settings", "places", "records"},
+    "theory": {"models", "data", "settings"},
+    "attacks": {"data", "settings"},
+    "models": {"data", "settings"},
+}
+
+
+def imported(source):
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("advsmooth"):
+            parts = node.module.split(".")
+            yield from [parts[1]] if len(parts) > 1 else [alias.name for alias in node.names]
+
+
+@pytest.mark.parametrize("folder", sorted(LAYERS))
+def test_dependencies_run_one_way(folder):
+    for path in (ROOT / "lib" / "advsmooth" / folder).glob("*.py"):
+        wrong = set(imported(path.read_text())) - LAYERS[folder] - {folder}
+        assert not wrong, f"{path.name} imports {wrong}"
+
+
+def test_no_module_is_a_drawer_for_odds_and_ends():
+    names = {path.stem for path in (ROOT / "lib").rglob("*.py")}
+    assert not names & {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
+def test_a_pair_is_in_step(page):
+    assert list(pages.differences(page)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
+def test_a_stored_page_is_whole(page):
+    notebook = page.stored()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert not any(output["output_type"] == "error" for output in outputs)
+    assert not any(output.get("name") == "stderr" for output in outputs), "nothing on stderr: nbval compares it"
+    assert not any("injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook.cells)
+    assert notebook.metadata["advsmooth"]["page"] == page.key
+    pictures = [v for o in outputs for k, v in o.get("data", {}).items() if k.startswith("image/")]
+    assert sum(len("".join(v)) for v in pictures) < 270_000, "figures of a page stay small"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
+def test_every_figure_has_a_caption_and_a_text_alternative(page):
+    for cell in page.stored().cells:
+        if any(k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {})):
+            about = cell["metadata"].get("mystnb", {})
+            assert len(about.get("figure", {}).get("caption", "")) > 40
+            assert len(about.get("image", {}).get("alt", "")) > 40
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
+def test_a_page_states_the_claims_it_judges_under_the_papers_own_numbers(page):
+    source = page.script.read_text()
+    stated = dict(re.findall(r"\{prf:\w+\} (.+)\n# :label: (\S+)", source))
+    stated = {label: title for title, label in stated.items()}
+    judged = {verdict["claim"] for verdict in page.verdicts()}
+    ours = {label for label in stated if label in {c.id for c in claims.all_claims()}}
+    assert ours == judged
+    for claim_id in judged:
+        number = re.match(
+            r"(Theorem|Lemma|Proposition|Corollary|Table|Figure|Definition|Assumption) [\w.]+",
+            claims.claim(claim_id).place,
+        )
+        if number:
+            assert number[0].lower() in stated[claim_id].lower(), f"{claim_id}: the title should say {number[0]}"
+    assert all(claim_id.startswith(page.key.split("/")[0]) for claim_id in judged)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
+def test_a_page_has_its_parts_in_order(page):
+    source = page.script.read_text()
+    parts = [
+        "# # ",
+        "{prf:",
+        "**In short.**",
+        'tags=["parameters"]',
+        "settings.resolve(",
+        "## Verdict",
+        "claims.report(",
+        "## Limits",
+    ]
+    places = [source.find(part) for part in parts]
+    assert -1 not in places, f"missing: {parts[places.index(-1)]}"
+    assert places == sorted(places)
+    assert f"papermill notebooks/{page.key}.ipynb" in source, "one thing to try"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
+def test_a_page_repeats_no_published_number_of_its_claims(page):
+    """Published numbers live in the ledger; a page reads them from there."""
+    code = "\n".join(cell.source for cell in page.source().cells if cell.cell_type == "code")
+    literals = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
+    for verdict in page.verdicts():
+        published = claims.claim(verdict["claim"]).published or {}
+        values = [float(v) for v in re.findall(r"\d+\.\d{2,}", json.dumps(published))]
+        assert not literals & set(values)
+
+
+def test_every_page_is_in_the_contents_and_every_entry_exists():
+    text = (ROOT / "_toc.yml").read_text()
+    files = re.findall(r"(?:root|file): (\S+)", text)
+    assert {f for f in files if f.startswith("notebooks/")} == {f"notebooks/{page.key}" for page in PAGES}
+    for file in files:
+        assert any((ROOT / f"{file}{suffix}").exists() for suffix in (".md", ".py")) or file == "book/scoreboard"
+
+
+def test_every_claim_has_one_row_and_at_most_one_page():
+    table = scoreboard.rows()
+    assert [row.claim.id for row in table] == [c.id for c in claims.all_claims()]
+    judged = {v["claim"] for page in PAGES for v in page.verdicts()}
+    assert {row.claim.id for row in table if row.verdict != scoreboard.NO_PAGE} == judged
+
+
+def test_a_claim_judged_twice_is_refused():
+    page = PAGES[0]
+    with pytest.raises(scoreboard.ScoreboardError, match="claimed by"):
+        scoreboard.rows([page, page])
+
+
+def test_the_scoreboard_says_what_the_pages_say():
+    text = scoreboard.render(scoreboard.rows())
+    for page in PAGES:
+        for verdict in page.verdicts():
+            row = re.search(rf'<tr id="{verdict["claim"]}".*?</tr>', text)[0]
+            assert f">{verdict['verdict']}</span>" in row
+            assert f"../notebooks/{page.key}.html#verdict-{verdict['claim']}" in row
+    assert text.count("<tr id=") == 160
+
+
+def test_workflows_fit_the_schema_of_github_actions():
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_broken_workflow_would_be_noticed(tmp_path):
+    broken = tmp_path / "ci.yml"
+    broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "run-on:"))
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(broken)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.parametrize(
+    "path", [*WORKFLOWS, ROOT / ".ci" / "run", ROOT / "README.md", *sorted(BOOK.glob("*.md"))], ids=lambda p: p.name
+)
+def test_every_make_target_that_is_named_exists(path):
+    named = set(re.findall(r"(?:^|[`;\s])make ([a-z]+)\b(?! sure| it| the| them)", path.read_text(), re.MULTILINE))
+    assert named <= TARGETS, named - TARGETS
+
+
+def test_the_three_workflows_are_there():
+    assert [path.stem for path in WORKFLOWS] == ["ci", "gpu", "pages"]
+    gpu = yaml.safe_load((ROOT / ".github" / "workflows" / "gpu.yml").read_text())
+    assert set(gpu[True]) == {"workflow_dispatch", "schedule"}  # YAML reads `on` as true
+    assert "self-hosted" in gpu["jobs"]["records"]["runs-on"]
+
+
+def test_actions_are_pinned_to_a_version_and_jobs_have_little_permission():
+    for path in WORKFLOWS:
+        workflow = yaml.safe_load(path.read_text())
+        assert "permissions" in workflow, path.name
+        assert all(re.search(r"@v\d+", use) for use in re.findall(r"uses: (\S+)", path.read_text()))
+        assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+
+
+def test_nothing_large_or_private_is_tracked():
+    for name in TRACKED:
+        path = ROOT / name
+        assert not path.exists() or path.stat().st_size < 1_500_000, name
+        assert not name.endswith((".pkl", ".pt", ".pth", ".npz", ".safetensors")), name
+    assert any(name.startswith("lib/") for name in TRACKED), "lib/ is source and must be tracked"
+
+
+def test_notebooks_are_pairs():
+    assert {p.with_suffix("") for p in NOTEBOOKS.glob("*/*.py")} == {
+        p.with_suffix("") for p in NOTEBOOKS.glob("*/*.ipynb")
+    }
