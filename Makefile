@@ -6,7 +6,8 @@ SYSTEM ?=
 JOBS ?= 2
 SCALE ?=
 P ?=
-PY = $(if $(SYSTEM),python,$(VENV)/bin/python)
+BIN = $(if $(SYSTEM),,$(VENV)/bin/)
+PY = $(BIN)python
 # One thread a page: pages run side by side, and a fixed number of threads keeps sums in the same order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SITE = _build/html/index.html
@@ -28,7 +29,7 @@ execute: env
 html: env  ## build the site from the stored outputs, warnings as errors
 	@$(PY) -m advsmooth scoreboard
 	@rm -rf _build/html _build/.doctrees
-	@$(PY) -m jupyter_book build . --quiet -W -n --keep-going
+	@$(BIN)jupyter-book build . --quiet -W -n --keep-going
 	@$(PY) tools/site.py _build/html
 	@echo "open $(SITE)"
 

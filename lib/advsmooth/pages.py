@@ -29,6 +29,7 @@ from advsmooth.records import write_atomically
 RUNS = ROOT / "_build" / "runs"
 """Where runs with other parameters go; the stored notebooks are always at ``quick``."""
 
+_KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _REFUSALS = ("SettingsError", "DataError", "ClaimError", "RecordError")
 
 
@@ -61,6 +62,7 @@ class Page:
         import jupytext
 
         notebook = jupytext.reads(self.script.read_text(encoding="utf-8"), fmt="py:percent")
+        notebook.metadata["kernelspec"] = dict(_KERNEL)
         for number, cell in enumerate(notebook.cells):
             cell["id"] = f"cell-{number:02d}"  # jupytext's are random, and would change the file every time
         return notebook
@@ -153,9 +155,11 @@ def _clean(executed: NotebookNode, page: Page, seconds: float) -> NotebookNode:
         cell["id"] = f"cell-{number:02d}"
         for key in ("papermill", "execution"):
             cell["metadata"].pop(key, None)
+        if not cell["metadata"].get("tags", True):
+            del cell["metadata"]["tags"]  # papermill gives every cell an empty list
     notebook.metadata = nbformat.from_dict(
         {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "kernelspec": dict(_KERNEL),
             "language_info": {"name": "python"},
             "jupytext": {"formats": "ipynb,py:percent"},
             "advsmooth": {

@@ -46,7 +46,7 @@ class Row:
 
 
 def rows(chosen: Sequence[pages.Page] | None = None) -> list[Row]:
-    """One row per claim of the ledger, in its order.
+    """One row per claim of the ledger, in its order, those with a page first.
 
     Raises:
         ScoreboardError: if two pages claim the same claim, or a page claims one the ledger does not have.
@@ -62,7 +62,8 @@ def rows(chosen: Sequence[pages.Page] | None = None) -> list[Row]:
                 )
             entry = claims.claim(claim_id)
             said[claim_id] = Row(entry, found["verdict"], found["coverage"], page.key, tuple(found["scales"]), executed)
-    return [said.get(entry.id, Row(entry, NO_PAGE, "", "", (), "")) for entry in claims.all_claims()]
+    table = [said.get(entry.id, Row(entry, NO_PAGE, "", "", (), "")) for entry in claims.all_claims()]
+    return sorted(table, key=lambda row: row.verdict == NO_PAGE)
 
 
 def render(table: Sequence[Row]) -> str:
@@ -82,6 +83,7 @@ executed pages; {{doc}}`verdicts` says how a verdict follows from the checks of 
 {totals}
 
 ```{{raw}} html
+<style>.bd-main .bd-content .bd-article-container {{ max-width: 100%; }} .bd-sidebar-secondary {{ display: none; }}</style>
 {_filters(table)}
 <div class="scoreboard-wrap"><table class="scoreboard"><caption class="sr-only">Claims and verdicts</caption>
 <thead><tr><th scope="col">claim</th><th scope="col">paper</th><th scope="col">kind</th><th scope="col">verdict</th>

@@ -15,6 +15,7 @@
 #
 # :::{prf:observation} Table 4 of Finlay et al.
 # :label: finlay2018-tab4
+# :nonumber:
 #
 # Give each training image $x_i$ its label as a unit vector $y_i$. The Lipschitz constant of the labels, from the
 # Euclidean norm of the images to the maximum norm of the labels, is
@@ -33,7 +34,7 @@
 # Half that distance is a hard limit: no classifier can be right on all training images within a larger Euclidean
 # radius, and the nearest-neighbour rule is right within any smaller one.
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ datasets: list = None  # data sets to measure: digits, mnist, fashionmnist, cifa
 sizes: list = None  # subset sizes for the growth of the constant
 subsets: int = None  # random subsets of each size
 
-# %%
+# %% tags=["hide-input"]
 cfg = settings.resolve(
     globals(),
     datasets=settings.names(quick=["digits"], cpu=["mnist", "fashionmnist", "cifar10", "cifar100"]),
@@ -97,7 +98,7 @@ for name in cfg.datasets:
 # of each data set. In the table, *distance* is the smallest one between images of different classes (pixel scale,
 # Euclidean) and $L$ its reciprocal.
 
-# %%
+# %% tags=["hide-input"]
 recorded = {r.provenance["data"][0]["name"]: r for r in sorted(records.every(PAGE), key=lambda r: r.provenance["date"])}
 tables = {d.name: (lipschitz.tidy(d, s), f"{cfg.scale} scale, this run") for d, s in measured.values()}
 tables = {
@@ -130,7 +131,7 @@ pd.DataFrame(
 #
 # Which two images set the number? The pair below is as close as two training images with different labels come.
 
-# %% mystnb={"figure": {"caption": "The closest training images of different classes, one row a data set: the two images and their difference. Above each difference stands its Euclidean norm; no classifier is right on both images within a larger radius than half of it."}, "image": {"alt": "For each data set, two similar handwritten digits with different labels and the image of their difference, in which only a few pixels stand out."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The closest training images of different classes, one row a data set: the two images and their difference. Above each difference stands its Euclidean norm; no classifier is right on both images within a larger radius than half of it."}, "image": {"alt": "For each data set, two similar handwritten digits with different labels and the image of their difference, in which only a few pixels stand out."}}
 shown = {name: table for name, (table, _) in tables.items() if (table.quantity == "pixel").any()}
 fig, axes = plt.subplots(len(shown), 3, figsize=(plotting.WIDTH, 2.35 * len(shown)), squeeze=False)
 for row, (name, table) in zip(axes, shown.items(), strict=True):
@@ -151,7 +152,7 @@ plotting.finish(fig, "pixel scale [0, 1]; all training images; deterministic")
 #
 # The single number hides a geography: some pairs of classes lie much further apart than the closest two.
 
-# %% mystnb={"figure": {"caption": "Smallest Euclidean distance between each two classes (pixel scale); dark is close. The smallest entry of each panel is the number whose reciprocal the paper prints."}, "image": {"alt": "Heat maps of the smallest distance between every two classes, one panel a data set, with the value written in each cell."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Smallest Euclidean distance between each two classes (pixel scale); dark is close. The smallest entry of each panel is the number whose reciprocal the paper prints."}, "image": {"alt": "Heat maps of the smallest distance between every two classes, one panel a data set, with the value written in each cell."}}
 grids = {name: lipschitz.between_classes(table) for name, table in shown.items()}
 fig, axes = plt.subplots(1, len(grids), figsize=(plotting.WIDTH, 0.6 + plotting.WIDTH / len(grids)), squeeze=False)
 for ax, (name, (names, grid)) in zip(axes[0], grids.items(), strict=True):
@@ -184,7 +185,7 @@ plotting.finish(fig, "all training images; deterministic")
 # So a small constant is no obstacle to fitting the data, which is the point of section 6 of the paper: a Lipschitz
 # penalty need not cost training accuracy. But the limit $d/2$ concerns *single pairs*. The next figure asks how many images are affected.
 
-# %% mystnb={"figure": {"caption": "Left: share of training images that have an image of another class within twice the radius, so that no classifier is right on both within that radius; it leaves zero at half the smallest distance (dotted). Right: the constant grows with the number of images, because more images come closer; mean over random subsets, band from the smallest to the largest."}, "image": {"alt": "Left, a curve per data set that stays at zero up to half the smallest distance and then rises. Right, the Lipschitz constant of random subsets rising with their size, with a band over subsets."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: share of training images that have an image of another class within twice the radius, so that no classifier is right on both within that radius; it leaves zero at half the smallest distance (dotted). Right: the constant grows with the number of images, because more images come closer; mean over random subsets, band from the smallest to the largest."}, "image": {"alt": "Left, a curve per data set that stays at zero up to half the smallest distance and then rises. Right, the Lipschitz constant of random subsets rising with their size, with a band over subsets."}}
 base = next(iter(measured.values()))[0] if measured else data.load("digits")
 sizes_used = [n for n in cfg.sizes if n <= len(base)]
 growth = pd.DataFrame(
@@ -220,7 +221,7 @@ plotting.finish(
 # The search itself is compared with a plain one, all pairs in double precision, and the third fact above is tried on
 # the data of this run.
 
-# %%
+# %% tags=["hide-input"]
 sample = base.take(min(600, len(base)), seed=cfg.seed)
 points = sample.x.flatten(1).double()
 plain = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
@@ -266,7 +267,7 @@ method = [
     ),
 ]
 
-# %%
+# %% tags=["hide-input"]
 entry = claims.claim("finlay2018-tab4")
 cells = [
     checks.within(
