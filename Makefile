@@ -30,7 +30,7 @@ html: env  ## build the site from the stored outputs, warnings as errors
 	@$(PY) -m advsmooth scoreboard
 	@rm -rf _build/html _build/.doctrees
 	@$(BIN)jupyter-book build . --quiet -W -n --keep-going
-	@$(PY) tools/site.py _build/html
+	@$(PY) tools/site_check.py _build/html
 	@echo "open $(SITE)"
 
 test: env unit outputs  ## unit and property tests, negative controls, pairs, ledger, stored outputs

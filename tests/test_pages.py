@@ -184,3 +184,23 @@ def test_papermill_shows_what_the_parameters_mean():
         for name, about in inspect_notebook(str(page.notebook)).items():
             assert about["inferred_type_name"] != "None", f"{page.key}: give {name} a type"
             assert about["help"], f"{page.key}: say what {name} means"
+
+
+@pytest.mark.slow
+def test_a_verdict_that_no_longer_follows_turns_the_validation_red(page, tmp_path):
+    """The negative control of nbval: the stored verdict is changed by one word."""
+    page.script.write_text(
+        SCRIPT
+        + """
+# %%
+from advsmooth import checks, claims
+
+claims.report(claims.verdict("liu2020-thm1", [checks.every("c", "s", cases=[True], sample="one")]))
+"""
+    )
+    pages.update(page)
+    command = [sys.executable, "-m", "pytest", "--nbval", str(page.notebook), "-q", "-p", "no:cacheprovider"]
+    command += ["--override-ini=addopts=", f"--rootdir={tmp_path}"]
+    assert subprocess.run(command, capture_output=True, cwd=tmp_path, check=False).returncode == 0
+    page.notebook.write_text(page.notebook.read_text().replace("verdict: holds", "verdict: proved"))
+    assert subprocess.run(command, capture_output=True, cwd=tmp_path, check=False).returncode == 1

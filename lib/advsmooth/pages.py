@@ -136,9 +136,10 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
                 str(source),
                 str(output),
                 dict(parameters or {}),
-                kernel_name="python3",
+                kernel_name=_KERNEL["name"],
                 progress_bar=False,
                 cwd=str(ROOT),
+                extra_arguments=["--log-level=ERROR"],  # else every kernel warns that loopback is not encrypted
             )
         except PapermillExecutionError as error:
             if error.ename in _REFUSALS:
