@@ -39,7 +39,7 @@ unit: env
 	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --cov --cov-report=term
 
 outputs: env
-	$(ONE_THREAD) $(PY) -m pytest --nbval notebooks -n $(JOBS) --dist loadscope -p no:cacheprovider --override-ini=addopts=
+	$(ONE_THREAD) $(PY) -m pytest --nbval notebooks --nbval-sanitize-with tests/nbval.cfg -n $(JOBS) --dist loadscope -p no:cacheprovider --override-ini=addopts=
 
 lint: env  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -14,6 +14,7 @@ The ``role`` of a check says what it speaks for:
 ``trend``      a published direction or ordering, at a reduced setting
 ``method``     our own measurement, against an independent way to get the same number; it decides
                nothing by itself, and a page whose method check fails gets no verdict at all
+``observed``   something of ours beyond the claim; shown with its outcome, held or not, and decides nothing
 =============  ====================================================================================
 """
 
@@ -26,7 +27,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy import stats
 
-Role = Literal["printed", "corrected", "derivation", "published", "trend", "method"]
+Role = Literal["printed", "corrected", "derivation", "published", "trend", "method", "observed"]
 ALPHA = 1e-4
 """Chance of rejecting a true statement that the statistical checks below accept, per check."""
 

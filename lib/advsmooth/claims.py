@@ -35,6 +35,9 @@ VERDICTS: Mapping[str, str] = {
 }
 """Every verdict and what it means, in the order of the scoreboard."""
 
+_ASIDE = ("method", "observed")
+"""Roles that speak for something else than the claim."""
+
 VERDICT_MIME = "application/vnd.advsmooth.verdicts+json"
 """The output from which the scoreboard reads what an executed page says."""
 
@@ -151,7 +154,7 @@ def claim(claim_id: str) -> Claim:
 def decide(kind: str, checks: Sequence[Check]) -> str:
     """The verdict on a claim of this kind from its checks; the one place where verdicts are made.
 
-    Checks of the method decide nothing; they must hold before anything is decided.
+    Observations decide nothing. Nor do checks of the method; but they must hold before anything is decided.
     A failed check of the printed, published or trend role makes the verdict *corrected* if corrected
     checks were made and held with every derivation, else *contradicted*. If none failed, the strongest
     evidence decides: published numbers, then trends, then a derivation backed by numerical checks, then
@@ -160,7 +163,7 @@ def decide(kind: str, checks: Sequence[Check]) -> str:
     for check in checks:
         if check.role == "method" and not check.held:
             raise ClaimError(f"method check {check.name!r} failed ({check.evidence_text()}): the measurement is wrong")
-    tested = [check for check in checks if check.role != "method"]
+    tested = [check for check in checks if check.role not in _ASIDE]
     run = [check for check in tested if check.held is not None]
     if not tested:
         if kind != "definition":
@@ -208,7 +211,7 @@ class Verdict:
     @property
     def coverage(self) -> str:
         """How many of the checks could be run, when not all could; else empty."""
-        tested = [check for check in self.checks if check.role != "method"]
+        tested = [check for check in self.checks if check.role not in _ASIDE]
         run = sum(check.held is not None for check in tested)
         return "" if run in (0, len(tested)) else f"{run} of {len(tested)} run"
 
