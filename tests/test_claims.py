@@ -16,7 +16,7 @@ def check(role, held, name=None, scale="cpu"):
     return Check(name or f"{role}-{held}", "a sentence", held, {"number": 1.23456}, "n = 3", "equal", role, scale)
 
 
-P, C, D, N, T, M, O = "printed", "corrected", "derivation", "published", "trend", "method", "observed"
+P, C, D, N, T, M, A = "printed", "corrected", "derivation", "published", "trend", "method", "observed"
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ P, C, D, N, T, M, O = "printed", "corrected", "derivation", "published", "trend"
         ("figure", [(T, False)], "contradicted"),
         ("figure", [(T, True)], "trend"),
         ("definition", [], "defined"),
-        ("theorem", [(P, True), (O, False)], "holds"),
-        ("theorem", [(P, False), (O, True)], "contradicted"),
+        ("theorem", [(P, True), (A, False)], "holds"),
+        ("theorem", [(P, False), (A, True)], "contradicted"),
         ("definition", [(M, True)], "defined"),
         ("definition", [(P, True)], "defined"),
         ("definition", [(P, True), (D, True)], "defined"),

@@ -70,7 +70,7 @@ cfg
 # bound is then measured again in double precision. The answer is exact, and the extra memory does not grow with the
 # number of images. Images that occur twice with different labels are counted and set aside, as the paper does for CIFAR-100.
 
-# %%
+# %% tags=["hide-input"]
 measured = {}
 for name in cfg.datasets:
     try:

@@ -15,6 +15,7 @@
 #
 # :::{prf:theorem} The theorem of section 4.1 of Pang et al.
 # :label: pang2022-thm1
+# :nonumber:
 #
 # Let $\ell$ be the loss of a feed-forward network on inputs $x$ with $n$ coordinates. If the gradient of $\ell$ with
 # respect to the weight matrix of each layer is Lipschitz continuous with constant $L$, and the input is normalised,
@@ -40,7 +41,7 @@
 # - "normalised" is one of: norm 1; norm $\sqrt n$ (mean square 1); each coordinate standardised over the data; pixels in $[0, 1]$.
 # :::
 
-# %%
+# %% tags=["hide-input"]
 import math
 
 import matplotlib.pyplot as plt
@@ -68,7 +69,7 @@ sides: list = None  # sides of the resized images, in pixels: n = channels * sid
 steps: int = None  # steps of gradient descent
 learning_rate: float = None  # of plain gradient descent, batches of 32
 
-# %%
+# %% tags=["hide-input"]
 cfg = settings.resolve(
     globals(),
     dataset=settings.text(quick="digits", cpu="mnist"),
@@ -108,7 +109,7 @@ cfg
 #
 # The machine checks these steps on symbols: two units, two coordinates, and for $\varphi$ a polynomial of degree three with free coefficients.
 
-# %%
+# %% tags=["hide-input"]
 W = sp.Matrix(2, 2, sp.symbols("w11 w12 w21 w22"))
 V = sp.Matrix(2, 2, sp.symbols("v11 v12 v21 v22"))
 x, v, b, a, d = (sp.Matrix(sp.symbols(f"{letter}1 {letter}2")) for letter in "xubad")
@@ -152,7 +153,7 @@ derivation.append(
 # The library computes all Hessian blocks of a network by the same two identities, layer by layer from the last to the first. It must agree
 # with automatic differentiation of the whole loss, which knows nothing of them.
 
-# %%
+# %% tags=["hide-input"]
 shapes = [(6, 5, 4), (6, 4, 4, 3), (5, 4, 4, 4, 3)]
 found, expected = [], []
 for number, (shape, activation) in enumerate((s, a) for s in shapes for a in wi.ACTIVATIONS):
@@ -182,6 +183,7 @@ method = [
 #
 # :::{prf:proposition} Smoothness in the first weights bounds smoothness in the input
 # :label: pang2022-thm1-mended
+# :nonumber:
 #
 # Let $\ell=\varphi(Wx+b)$ and $x\ne0$.
 #
@@ -209,7 +211,7 @@ method = [
 #
 # Since $dW$ has rank one, any norm on matrices that gives $uv^{\mathsf T}$ the length $\lVert u\rVert\lVert v\rVert$ would do in place of Frobenius.
 
-# %%
+# %% tags=["hide-input"]
 step = W * d * x.T / square
 derivation += [
     checks.identity(
@@ -246,7 +248,7 @@ derivation.append(
 # %% [markdown]
 # On numbers: random networks of several depths, widths and activations, first layers with a single unit among them, where the bound must be attained.
 
-# %%
+# %% tags=["hide-input"]
 depths = [(6, 1, 4, 3), (6, 4, 3), (6, 9, 5, 3), (12, 8, 8, 3), (12, 5, 5, 5, 3)]
 upper, lower, gradient, finite = [], [], [], []
 for shape in depths:
@@ -303,7 +305,7 @@ corrected.append(
 # never sees $w$. With $\lVert x\rVert^2=n=3072$, a CIFAR-10 image, and $\lVert w\rVert^2=n$ it promises $\sqrt n\approx55.4$ for the first row; the truth is 3072, and
 # scaling $w$ makes it any number.
 
-# %%
+# %% tags=["hide-input"]
 z, s, r = sp.symbols("z", real=True), *z3.Reals("s r")
 derivation += [
     checks.identity(
@@ -350,7 +352,7 @@ grid.rename_axis(columns=None).rename(columns=lambda w: f"|w|^2 = {w:.0f}").map(
 # matrix (and in all of them together, should $L$ be meant so), while $\nabla_x^2\ell=W^{\mathsf T}HW$ becomes $c^2$ times itself. The same goes for global constants: that of
 # the first layer is $\lVert x\rVert^2\sup_z\lVert H\rVert$, the later layers see the first only through $z$, and with a bounded activation their constants have a bound over all $z$ at once.
 
-# %%
+# %% tags=["hide-input"]
 factors = np.logspace(-1, 1, 9)
 tracks, sizes = {}, [(16, 8, 4), (16, 8, 8, 4), (16, 4, 4, 4, 4)]
 for number in range(3 * len(sizes)):
@@ -394,7 +396,7 @@ corrected.append(
     )
 )
 
-# %% mystnb={"figure": {"caption": "Norm of the input Hessian against the bound that is to contain it, for random networks whose first layer is stretched by factors from 0.1 to 10 (circles: factor 1), one line a network. A true bound keeps every point below the diagonal. Left: the printed bound does not move, and every network climbs through the diagonal. Right: the mended bound moves along."}, "image": {"alt": "Two log-log panels. Left, nine vertical tracks of points cross the diagonal. Right, the same points lie on lines parallel to the diagonal, all below it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norm of the input Hessian against the bound that is to contain it, for random networks whose first layer is stretched by factors from 0.1 to 10 (circles: factor 1), one line a network. A true bound keeps every point below the diagonal. Left: the printed bound does not move, and every network climbs through the diagonal. Right: the mended bound moves along."}, "image": {"alt": "Two log-log panels. Left, nine vertical tracks of points cross the diagonal. Right, the same points lie on lines parallel to the diagonal, all below it."}}
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9), sharex=True, sharey=True)
 middle = int(np.abs(factors - 1).argmin())
 low, high = series["input"].min() / 2, series["repaired"].max() * 2
@@ -439,7 +441,7 @@ plotting.finish(
 # A Gaussian matrix with variance $\gamma/n$ ($\gamma=1$: LeCun's initialisation {cite}`lecun2012`; $\gamma=2$: He's {cite}`he2015`) has
 # $\lVert W\rVert^2\approx\gamma\,(1+\sqrt{m/n})^2\ge\gamma$. For inputs of norm 1 that is more than $1/\sqrt n$ at every width; for inputs of norm $\sqrt n$ it gives, approximately, the widest first layer for which (3) holds:
 
-# %%
+# %% tags=["hide-input"]
 q, w2, x2, root = z3.Reals("q w2 x2 root")
 derivation += [
     checks.implies(
@@ -464,7 +466,7 @@ pd.DataFrame(
 # The condition protects against the worst $\varphi$. A random network is not the worst: the curvature $H$ of an untrained network knows nothing of the singular
 # vectors of $W$, and in a wide network another layer sets $L$. So we measure. One hidden layer, random weights, images of the data set scaled to norm $\sqrt n$.
 
-# %%
+# %% tags=["hide-input"]
 loaded = data.load(cfg.dataset)
 loaded = loaded.take(min(cfg.images, len(loaded)))
 pixels, y, classes = loaded.x.double(), loaded.y, len(loaded.class_names)
@@ -496,7 +498,7 @@ for kind in wi.GAINS:
 # %% [markdown]
 # The second experiment changes $n$: the same images at several resolutions, two hidden layers, at initialisation and after a short training.
 
-# %%
+# %% tags=["hide-input"]
 short = min(300, cfg.steps)
 by_size = []
 for side in sorted(set(cfg.sides)):
@@ -514,7 +516,7 @@ for side in sorted(set(cfg.sides)):
             ]
 by_size = pd.DataFrame(by_size)
 
-# %% mystnb={"figure": {"caption": "Measured norm of the input Hessian over the printed bound (largest over the inputs; L the largest over inputs and layers); in the shaded region the printed statement fails. Left: random weights, inputs of norm √n, against the width of the first layer; thin lines: what a worst-case φ reaches, √n ‖W‖²/‖x‖², which passes 1 near the widths of the table above (ticks). Right: the same data at several resolutions, inputs of norm 1 and of norm √n, at initialisation (hollow) and after a short training (full). Geometric mean over networks, bands from the smallest to the largest."}, "image": {"alt": "Left, measured ratios stay below 1 at all widths and fall for wide layers while the worst-case lines rise through 1. Right, ratios rise with n for inputs of norm 1 and fall with n for inputs of norm root n, trained ones lying well above initial ones."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Measured norm of the input Hessian over the printed bound (largest over the inputs; L the largest over inputs and layers); in the shaded region the printed statement fails. Left: random weights, inputs of norm √n, against the width of the first layer; thin lines: what a worst-case φ reaches, √n ‖W‖²/‖x‖², which passes 1 near the widths of the table above (ticks). Right: the same data at several resolutions, inputs of norm 1 and of norm √n, at initialisation (hollow) and after a short training (full). Geometric mean over networks, bands from the smallest to the largest."}, "image": {"alt": "Left, measured ratios stay below 1 at all widths and fall for wide layers while the worst-case lines rise through 1. Right, ratios rise with n for inputs of norm 1 and fall with n for inputs of norm root n, trained ones lying well above initial ones."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.9))
 n = flat.shape[1]
 for (kind, measured), style in zip(at_start.items(), plotting.styles(), strict=False):
@@ -568,7 +570,7 @@ plotting.finish(
 # network is: the largest Hessian in any weight matrix, over the layers and over the images, at the current weights. That is the local form of the hypothesis, and the
 # norm of the input Hessian is the local form of the conclusion.
 
-# %%
+# %% tags=["hide-input"]
 checkpoints = sorted({0} | {round(k) for k in np.geomspace(1, cfg.steps, 10)})
 history = []
 for activation in wi.ACTIVATIONS:
@@ -598,7 +600,7 @@ for activation in wi.ACTIVATIONS:
                 )
 history = pd.DataFrame(history)
 
-# %% mystnb={"figure": {"caption": "Norm of the input Hessian over the printed bound during training, for four meanings of a normalised input; in the shaded region the printed statement fails. The grey band near 1 is the same norm over the mended bound, all four meanings together: it stays below 1. Lines: geometric mean over networks; bands: smallest to largest."}, "image": {"alt": "Two panels, tanh and softplus. Curves for inputs of norm 1 rise to a hundred and more, those for pixel scale cross 1 during training, those for norm root n and standardised inputs climb from about 0.1 towards 1. A grey band stays below 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Norm of the input Hessian over the printed bound during training, for four meanings of a normalised input; in the shaded region the printed statement fails. The grey band near 1 is the same norm over the mended bound, all four meanings together: it stays below 1. Lines: geometric mean over networks; bands: smallest to largest."}, "image": {"alt": "Two panels, tanh and softplus. Curves for inputs of norm 1 rise to a hundred and more, those for pixel scale cross 1 during training, those for norm root n and standardised inputs climb from about 0.1 towards 1. A grey band stays below 1."}}
 fig, axes = plt.subplots(1, 2, figsize=(plotting.WIDTH, 4.0), sharey=True)
 for ax, (activation, some) in zip(axes, history.groupby("activation", sort=False), strict=True):
     for (reading, rows), style in zip(some.groupby("normalised", sort=False), plotting.styles(), strict=False):
@@ -631,7 +633,7 @@ plotting.finish(
     f"{cfg.scale} scale; {loaded.name}, n = {flat.shape[1]}; {cfg.networks} networks of 2 x {cfg.width} units; {len(probe)} images; seeds from {cfg.seed}",
 )
 
-# %%
+# %% tags=["hide-input"]
 last, places = max(checkpoints), ["activation", "normalised"]
 
 
@@ -665,7 +667,7 @@ pd.DataFrame(
 # shrinks to two or less, or vanishes. Two things move it: $\lVert W_1\rVert$ grows, and the large directions of $W_1$ turn towards those in which the loss curves, which is
 # why the input Hessian comes closer to the mended bound as well.
 
-# %%
+# %% tags=["hide-input"]
 initial = history[(history.steps == 0) & (history.normalised == "norm sqrt n")]
 trained = history[history.steps == last]
 counted = f"{cfg.networks} networks, seeds from {cfg.seed}; {len(probe)} images of {loaded.name}"
@@ -723,7 +725,7 @@ corrected += [
 # **Other layers.** They do not enter the proposition. The same argument at layer $l$ bounds the Hessian in that layer's input by $\lVert W_l\rVert^2/\lVert h_{l-1}\rVert^2$ times that in $W_l$, but only $l=1$ has the input of the network.
 # Taking $L$ as the largest over the layers makes the printed bound weaker, sometimes true where the first layer alone breaks it: in the table above another layer often sets $L$ for softplus.
 
-# %%
+# %% tags=["hide-input"]
 n = 64
 orthogonal, weight = math.sqrt(n) * torch.eye(n, dtype=torch.float64), direction[0]
 mean_constant = wi.symmetric_norm(wi.dense_hessian(lambda w: ((orthogonal @ w).square() / 2).mean(), weight))
