@@ -7,7 +7,9 @@ with images or thousands of points.
 
 from __future__ import annotations
 
-import warnings
+import base64
+import io
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -62,17 +64,17 @@ _THEME: Any = {
 def use_theme(format: Literal["svg", "png"] = "svg") -> None:
     """Use the book's theme for every figure drawn after this call, in a notebook or a plain script."""
     plt.rcParams.update(mpl.rcParamsDefault | {"backend": mpl.rcParams["backend"]})
-    plt.rcParams.update(_THEME)
+    plt.rcParams.update(_THEME | {"savefig.format": format})
+    if not _in_notebook():
+        mpl.use("Agg")
+
+
+def _in_notebook() -> bool:
     try:
         get_ipython  # type: ignore[name-defined]  # noqa: B018
     except NameError:
-        mpl.use("Agg")
-        return
-    from matplotlib_inline.backend_inline import set_matplotlib_formats
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        set_matplotlib_formats(format, **({"metadata": {"Date": None}} if format == "svg" else {}))
+        return False
+    return True
 
 
 def styles() -> Iterator[dict[str, Any]]:
@@ -113,5 +115,19 @@ def finish(figure: Figure, note: str) -> None:
         note: the evidence behind it, printed small underneath: scale, sample size, seeds.
     """
     figure.supxlabel(note, x=0.995, ha="right", fontsize=8, color=GREY)
-    plt.show()
+    picture = _rendered(figure)
     plt.close(figure)
+    if _in_notebook():
+        from IPython.display import display
+
+        display(picture | {"text/plain": f"figure: {note}"}, raw=True)
+
+
+def _rendered(figure: Figure) -> dict[str, str]:
+    """The picture by its type. SVG coordinates are cut to a hundredth of a point; scales, which are below 10, are not."""
+    buffer = io.BytesIO()
+    if plt.rcParams["savefig.format"] == "svg":
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return {"image/svg+xml": re.sub(r"(\d\d\.\d\d)\d+", r"\1", buffer.getvalue().decode())}
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return {"image/png": base64.b64encode(buffer.getvalue()).decode()}
