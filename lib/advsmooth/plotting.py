@@ -124,7 +124,7 @@ def finish(figure: Figure, note: str) -> None:
 
 
 def _rendered(figure: Figure) -> dict[str, str]:
-    """The picture by its type. SVG coordinates are cut to a hundredth of a point; scales, which are below 10, are not."""
+    """The picture by its type. SVG coordinates are cut to a hundredth of a point; scales, below 10, are kept."""
     buffer = io.BytesIO()
     if plt.rcParams["savefig.format"] == "svg":
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

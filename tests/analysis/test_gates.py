@@ -60,6 +60,19 @@ def test_ratios_leave_out_networks_that_are_dead_already():
     assert gates.step_ratios(energies, 2).tolist() == [3.0]
 
 
+def test_tables_of_steps():
+    energies = torch.tensor([[1.0, 2.0, 4.0, 0.0], [1.0, 1.0, 3.0, 3.0], [1.0, 3.0, 3.0, 6.0], [1.0, 0.0, 0.0, 0.0]])
+    means = gates.step_means(energies)
+    assert means["layer"].tolist() == [1, 2]
+    assert means["mean"].tolist() == pytest.approx([2.0, 1.0])  # the dead network of the last row is left out
+    assert means["error"].tolist() == pytest.approx([1 / 3**0.5, 1 / 3**0.5])
+    correlations = gates.step_correlations(energies)
+    assert correlations["layer"].tolist() == [1, 2]
+    # ratios (2, 1, 3) and (2, 3, 1); then (2, 3, 1) and (0, 1, 2)
+    assert correlations["correlation"].tolist() == pytest.approx([-1.0, -0.5], abs=1e-6)
+    assert correlations["error"].tolist() == pytest.approx([3**-0.5] * 2)
+
+
 @pytest.mark.parametrize("cosine", [1.5, -2.0])
 def test_impossible_angles_are_refused(cosine):
     with pytest.raises(ValueError, match="allowed are a cosine"):
