@@ -263,7 +263,7 @@ def implies(
         raise ValueError(f"check {name!r}: the assumptions contradict each other, so anything would follow")
     solver.add(z3.Not(conclusion))
     answer = solver.check()
-    found = f"found: {solver.model()}" if answer == z3.sat else "undecided in 20 s"
+    found = "found: " + " ".join(str(solver.model()).split()) if answer == z3.sat else "undecided in 20 s"
     evidence = {"counterexample": "none exists" if answer == z3.unsat else found}
     return Check(name, sentence, bool(answer == z3.unsat), evidence, "", "implies", role, scale="")
 

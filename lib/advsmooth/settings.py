@@ -23,6 +23,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Annotated, Any, Literal
 
 import torch
@@ -243,15 +244,18 @@ def resolve(namespace: Mapping[str, Any], **parameters: Parameter) -> Settings:
     offered = tuple(s for s in SCALES if s == "quick" or any(s in p.presets for p in parameters.values()))
     declared = {"scale": choice(*offered, quick="quick"), "seed": count(at_least=0, quick=0), **parameters}
     given = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
-    as_script = namespace.get("__name__") == "__main__" and "get_ipython" not in namespace
-    try:
-        if as_script:
-            given |= parse_arguments(sys.argv[1:])
-        return _resolved(declared, given)
-    except SettingsError as refusal:
-        if as_script:
-            sys.exit(f"{type(refusal).__name__}: {refusal}")
-        raise
+    if namespace.get("__name__") == "__main__" and "get_ipython" not in namespace:
+        sys.excepthook = _refuse_in_one_line
+        given |= parse_arguments(sys.argv[1:])
+    return _resolved(declared, given)
+
+
+def _refuse_in_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """What a plain script prints when it stops: our own refusals as one line, anything else as usual."""
+    if hasattr(error, "_render_traceback_"):
+        print(*error._render_traceback_(), sep="\n", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def _resolved(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> Settings:

@@ -550,16 +550,22 @@ lem3 = [
 # $t=\lVert h\rVert$. The point $x'(\theta)$ is feasible for $\theta+h$ too, and the other way round, so
 #
 # $$
-# v^Th-\tfrac{C_{\theta\theta}}2t^2\;\le\;\ell_\varepsilon(\theta+h)-\ell_\varepsilon(\theta)\;\le\;\nabla_\theta\ell(x'(\theta+h),\theta)^Th+\tfrac{C_{\theta\theta}}2t^2
+# \begin{aligned}
+# v^Th-\tfrac{C_{\theta\theta}}2t^2&\;\le\;\ell_\varepsilon(\theta+h)-\ell_\varepsilon(\theta)\\
+# &\;\le\;\nabla_\theta\ell(x'(\theta+h),\theta)^Th+\tfrac{C_{\theta\theta}}2t^2
 # \;\le\;v^Th+\big(\tfrac{C_{\theta\theta}}2+C\,C_{\theta x}\big)t^2 .
+# \end{aligned}
 # $$
 #
 # Hence $\nabla\ell_\varepsilon=v$. This is Danskin's theorem {cite}`danskin1966`, here without asking that the maximiser be unique: one Lipschitz
 # choice of it is enough. The lemma is then the triangle inequality,
 #
 # $$
-# \lVert v_1-v_2\rVert\le\lVert\nabla_\theta\ell(x'_1,\theta_1)-\nabla_\theta\ell(x'_1,\theta_2)\rVert+\lVert\nabla_\theta\ell(x'_1,\theta_2)-\nabla_\theta\ell(x'_2,\theta_2)\rVert
-# \le(C_{\theta\theta}+C_{\theta x}C)\lVert\theta_1-\theta_2\rVert .
+# \begin{aligned}
+# \lVert v_1-v_2\rVert&\le\lVert\nabla_\theta\ell(x'_1,\theta_1)-\nabla_\theta\ell(x'_1,\theta_2)\rVert
+# +\lVert\nabla_\theta\ell(x'_1,\theta_2)-\nabla_\theta\ell(x'_2,\theta_2)\rVert\\
+# &\le(C_{\theta\theta}+C_{\theta x}C)\lVert\theta_1-\theta_2\rVert .
+# \end{aligned}
 # $$
 #
 # The inequality concerns pairs, so the set of parameters need not be convex. A mean over examples inherits the mean of

@@ -26,8 +26,10 @@
 # For one labelled input $(x,y)$,
 #
 # $$
-# \mathcal V_\varepsilon=\{W:(w_j-w_y)^Tx'\le0\ \text{for all}\ j\ \text{and all}\ x'\in\mathcal S_\varepsilon(x)\},\qquad
-# \mathcal T_\varepsilon=\{W:\gamma=0\ \text{minimises}\ g_\varepsilon(x,\gamma W)\}.
+# \begin{aligned}
+# \mathcal V_\varepsilon&=\{W:(w_j-w_y)^Tx'\le0\ \text{for all}\ j\ \text{and all}\ x'\in\mathcal S_\varepsilon(x)\},\\
+# \mathcal T_\varepsilon&=\{W:\gamma=0\ \text{minimises}\ g_\varepsilon(x,\gamma W)\}.
+# \end{aligned}
 # $$
 #
 # $\mathcal V_\varepsilon$ holds the models that no attack defeats, ties allowed; $\mathcal T_\varepsilon$ those that are no better than a constant
@@ -185,8 +187,10 @@ method = [
 # $l(\gamma)=g(x',\gamma W)=\log\sum_je^{\gamma z_j}-\gamma z_y$ has
 #
 # $$
-# l(0)=\log K,\qquad l'(0)=a^Tx',\quad a=\bar w-w_y,\ \bar w=\tfrac1K\textstyle\sum_jw_j,\qquad
+# \begin{gathered}
+# l(0)=\log K,\qquad l'(0)=a^Tx',\quad a=\bar w-w_y,\ \bar w=\tfrac1K\textstyle\sum_jw_j,\\
 # l''(\gamma)=\dfrac{\sum_{j<k}e^{\gamma(z_j+z_k)}(z_j-z_k)^2}{\big(\sum_je^{\gamma z_j}\big)^2}\ge0 .
+# \end{gathered}
 # $$ (liu2020-constant-ray)
 #
 # A convex function lies above its tangent, so for $\gamma\ge0$, with the largest $a^Tx'$ from Hölder,
@@ -199,8 +203,10 @@ method = [
 # $\gamma\ge0$ exactly if $s\ge0$. For $\gamma\le0$ put $-W$ for $W$. Hence
 #
 # $$
-# \mathcal T_\varepsilon=\big\{W:\lvert a^Tx\rvert\le\varepsilon\lVert a\rVert_q\big\}\ (\gamma\in\mathbb R),\qquad
-# \mathcal T^+_\varepsilon=\big\{W:a^Tx+\varepsilon\lVert a\rVert_q\ge0\big\}\ (\gamma\ge0).
+# \begin{aligned}
+# \mathcal T_\varepsilon&=\big\{W:\lvert a^Tx\rvert\le\varepsilon\lVert a\rVert_q\big\}&&(\gamma\in\mathbb R),\\
+# \mathcal T^+_\varepsilon&=\big\{W:a^Tx+\varepsilon\lVert a\rVert_q\ge0\big\}&&(\gamma\ge0).
+# \end{aligned}
 # $$ (liu2020-constant-origin-set)
 #
 # *Which range of $\gamma$ is meant?* The paper does not say in the definition, but its proof uses both signs (equation 11).
@@ -684,9 +690,11 @@ plotting.finish(fig, f"norm {cfg.norm}; markers on the left: best of 12,000 rand
 # inner product with a vector of dual norm 1, and the maximum over $k$ is one over weights of sum 1, so
 #
 # $$
-# \varepsilon^*=\min_c\ \max_{\sum_k\lVert b_k\rVert_q\le1}\ -\sum_kb_k^T(\mu_k-s_kc)
-# =\max_{\sum_k\lVert b_k\rVert_q\le1}\ \min_c\Big(-\sum_kb_k^T\mu_k+c^T\sum_ks_kb_k\Big)
+# \begin{aligned}
+# \varepsilon^*&=\min_c\ \max_{\sum_k\lVert b_k\rVert_q\le1}\ -\sum_kb_k^T(\mu_k-s_kc)\\
+# &=\max_{\sum_k\lVert b_k\rVert_q\le1}\ \min_c\Big(-\sum_kb_k^T\mu_k+c^T\sum_ks_kb_k\Big)
 # =\max_{\substack{\sum_k\lVert b_k\rVert_q\le1\\\sum_ks_kb_k=0}}-\sum_kb_k^T\mu_k .
+# \end{aligned}
 # $$ (liu2020-constant-duality)
 #
 # (The function is linear in $b$ and in $c$, and the $b$ range over a compact convex set: minimum and maximum may be exchanged {cite}`boyd2004`.) Let $b$ attain the last

@@ -364,7 +364,7 @@ def variance_and_error(s):
 # likely to be the one left out, so $\mathbb E[\bar Y_m\mid\bar Y_{m+1}]=\bar Y_{m+1}$, and the root is strictly
 # concave. It *tends to 1*: $\sqrt y\ge1+\frac{y-1}2-\frac{(y-1)^2}2$ for $y\ge0$ gives $1-\frac5{2m}\le c(m)\le1$,
 # and to leading order $c(m)=1-\frac5{8m}$. (That such products have a nearly normal logarithm when depth and width
-# are both large is a theorem of [Hanin and Nica, 2020](https://arxiv.org/abs/1812.05994); each layer adds about
+# are both large is a theorem of {cite:t}`hanin2020`; each layer adds about
 # $\frac5m$ to the variance of $\log\lVert\cdot\rVert^2$.)
 #
 # Three schemes are compared, with their variances as in the works cited (the paper's own table has lost its cells):
@@ -614,9 +614,7 @@ left.legend(loc="upper left")
 plotting.label(left, "Energy, layer by layer", "hidden layer l", "‖h_l‖² / mean of the first layer")
 edge = np.geomspace(1.6, 45, 60)
 threshold = np.interp(np.log(edge), np.log(np.arange(1, 65)), [1 / theory.contraction(m) for m in range(1, 65)])
-right.fill_between(
-    edge, 1, threshold, color=plotting.ORANGE, alpha=0.25, linewidth=0, hatch="//", edgecolor=plotting.ORANGE
-)
+right.fill_between(edge, 1, threshold, color=plotting.ORANGE, alpha=0.25, linewidth=0)
 right.plot(edge, threshold, color=plotting.INK, label="γ = 1/c(m)")
 right.axhline(1, color=plotting.INK, linestyle="--", label="γ = 1 (He, NTK)")
 right.axhline(0.5**0.5, color=plotting.GREY, linestyle=":", label="γ = √2/2 (LeCun)")
@@ -628,7 +626,7 @@ for chosen, marker, colour in (
     right.plot(
         growth["m"][chosen], growth["gamma"][chosen], marker, color=colour, markersize=7, markeredgecolor="white"
     )
-right.text(20, 1.27, "depth harms", weight="bold", fontsize=9)
+right.text(14, 1.27, "depth harms", weight="bold", fontsize=9)
 right.text(14, 0.85, "depth helps", weight="bold", fontsize=9)
 right.set(xscale="log", ylim=(0.62, 1.62), xlim=(1.6, 45))
 right.set_xticks([2, 4, 8, 16, 32], ["2", "4", "8", "16", "32"])
@@ -1004,6 +1002,7 @@ remarks = [
         measured=np.ones(len(above)),
         bound=above["factor"] + level * above["error"],
         sample=f"{len(above)} cells (m, γ), {growth_said}",
+        role="observed",  # the remark follows a theorem about wide networks, where it holds
         **said,
     ),
     checks.agrees(
@@ -1070,7 +1069,7 @@ claims.report(
     claims.verdict(
         "zhu2022-obs-gamma",
         remarks,
-        note="The values, the energies and the wide limit are right. For the mean norm at width m the threshold is γ > 1/c(m), about 1 + 5/(8m). Before training only (Z4).",
+        note="Right for wide networks, which the remark is about. At width m the mean norm grows from another threshold on: γ > 1/c(m), about 1 + 5/(8m). Before training only (Z4).",
     ),
 )
 

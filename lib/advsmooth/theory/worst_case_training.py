@@ -196,7 +196,7 @@ class _Smoothed:
         inputs, masses, labels = [], [], []
         for k, x in enumerate(self.groups):
             _, mixture, _, step = self.adversary(matrix, k, mu)
-            mixture = np.where(mixture > 1e-9, mixture, 0.0)
+            mixture = np.where(mixture > 1e-4, mixture, 0.0)
             i, t = mixture.nonzero()
             inputs.append(x[i] + self.eps * step[t])
             masses.append((mixture / mixture.sum(1, keepdims=True))[i, t])
@@ -241,9 +241,10 @@ def _regression_bound(x: np.ndarray, y: np.ndarray, mass: np.ndarray, start: np.
     loss, q, gradient = state(matrix)
     for _ in range(20):
         entropy = -(q * np.log(np.maximum(q, 1e-300))).sum(1) @ mass
-        best = max(best, float(entropy - np.abs(gradient).max() * reach))
-        if np.abs(gradient).max() < 1e-15:
-            break
+        bound, left = float(entropy - np.abs(gradient).max() * reach), np.abs(gradient).max()
+        if left < 1e-15 or (bound < best and left < 1e-9):
+            return max(best, bound)
+        best = max(best, bound)
         hessian = np.empty((free, d, free, d))
         for j in range(free):
             for k in range(j + 1):
