@@ -83,7 +83,10 @@ executed pages; {{doc}}`verdicts` says how a verdict follows from the checks of 
 {totals}
 
 ```{{raw}} html
-<style>.bd-main .bd-content .bd-article-container {{ max-width: 100%; }} .bd-sidebar-secondary {{ display: none; }}</style>
+<style>
+.bd-main .bd-content .bd-article-container {{ max-width: 100%; }}
+.bd-sidebar-secondary {{ display: none; }}
+</style>
 {_filters(table)}
 <div class="scoreboard-wrap"><table class="scoreboard"><caption class="sr-only">Claims and verdicts</caption>
 <thead><tr><th scope="col">claim</th><th scope="col">paper</th><th scope="col">kind</th><th scope="col">verdict</th>
