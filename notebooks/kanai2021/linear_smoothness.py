@@ -900,7 +900,12 @@ plotting.finish(
 # convex, hence
 #
 # $$
-# L_\varepsilon(\theta)\ge\log2-\tfrac12(\lVert\bar x\rVert-\varepsilon)\lVert\theta\rVert,\qquad\text{so}\qquad
+# L_\varepsilon(\theta)\ge\log2-\tfrac12(\lVert\bar x\rVert-\varepsilon)\lVert\theta\rVert,
+# $$
+#
+# so that
+#
+# $$
 # L_\varepsilon(\theta)\le L<\log2\;\Longrightarrow\;\lVert\theta\rVert\ge\theta_{\min}:=\frac{2(\log2-L)}{\lVert\bar x\rVert-\varepsilon}.
 # $$
 #
@@ -911,10 +916,11 @@ plotting.finish(
 #
 # Adversarial training of logistic regression by plain gradient descent, with exact worst inputs and all images in every
 # step. Under the maximum norm we follow every step from kink to kink and take the exact jump at each. Between kinks the gradient
-# changes by the integral of the Hessian, so in every step the account must balance:
+# changes by the integral of the Hessian, so in every step, from $\theta_k$ to $\theta_k+\Delta_k$, the account must balance:
 #
 # $$
-# \nabla L_\varepsilon(\theta_{k+1})-\nabla L_\varepsilon(\theta_k)=\sum_{\text{kinks}}\text{jumps}+\int_0^1\nabla^2L_\varepsilon(\theta_k+t\Delta_k)\,\Delta_k\,dt,\qquad\Delta_k=\theta_{k+1}-\theta_k .
+# \nabla L_\varepsilon(\theta_k+\Delta_k)-\nabla L_\varepsilon(\theta_k)=\sum_{\text{kinks}}\text{jumps}
+# +\int_0^1\nabla^2L_\varepsilon(\theta_k+t\Delta_k)\,\Delta_k\,dt .
 # $$
 
 # %% tags=["hide-input"]
