@@ -87,13 +87,14 @@ from advsmooth.theory import worst_case_training as wt
 plotting.use_theme()
 
 # %% tags=["parameters"]
-scale: str = "quick"  # quick (the digits, seconds) | cpu (MNIST and more random models, minutes)
+scale: str = "quick"  # quick (the digits, seconds) | cpu (MNIST at 14 x 14 pixels and more random models, minutes)
 seed: int = 0  # seed of the random inputs and models
 norm: str = None  # the adversary's norm in the figures and on the digits: linf | l2 | l1
 models: int = None  # random models in each test
 dataset: str = None  # data set of the training runs: digits, mnist, fashionmnist, imagefolder:PATH
 digits: list = None  # its two or three classes, such as "0, 7, 9"
 per_class: int = None  # training images of each class
+side: int = None  # pixels to a side; larger images are averaged
 budgets: list = None  # budgets of the training runs, in units of the radius; 0.97 and 1 are added
 
 # %% tags=["hide-input"]
@@ -103,7 +104,8 @@ cfg = settings.resolve(
     models=settings.count(at_least=100, at_most=20_000, quick=1500, cpu=10_000),
     dataset=settings.text(quick="digits", cpu="mnist"),
     digits=settings.counts(at_least=0, quick=[0, 7, 9]),
-    per_class=settings.count(at_least=5, quick=100, cpu=200),
+    per_class=settings.count(at_least=20, quick=100, cpu=300),
+    side=settings.count(at_least=2, at_most=64, quick=8, cpu=14),
     budgets=settings.numbers(
         at_least=0.05, at_most=3, quick=[0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 1, 1.02, 1.1]
     ),
@@ -211,7 +213,7 @@ method = [
 #
 # *Which range of $\gamma$ is meant?* The paper does not say in the definition, but its proof uses both signs (equation 11).
 # For two classes $a=\frac12(w_j-w_y)$, so $\mathcal V_\varepsilon=\{a^Tx+\varepsilon\lVert a\rVert_q\le0\}$ is the complement of $\mathcal T^+_\varepsilon$ up to the common boundary, as the
-# paper says; but $\mathcal T_\varepsilon$ also leaves out $-\mathcal V_\varepsilon$, the models that are *wrong* on the whole ball and become right when turned round.
+# paper says; but $\mathcal T_\varepsilon$ also leaves out $-\mathcal V_\varepsilon$, the models that are *wrong* on the whole ball and become right when turned round (L6).
 
 # %% tags=["hide-input"]
 e1, e2, c, n, m, eps_1, eps_2, eps = z3.Reals("e1 e2 c n m eps_1 eps_2 eps")
@@ -330,30 +332,29 @@ plotting.finish(fig, f"exact formulas; norm {cfg.norm}, x = (1, 0.45)")
 
 # %% tags=["hide-input"]
 fraction = torch.rand(cfg.models, 2, generator=g, dtype=torch.float64).sort(1).values * 1.1
-gammas = torch.logspace(-6, 2, 41, dtype=torch.float64)
-gammas = torch.cat([gammas, -gammas])[:, None]
-held, ratio, defined, by_formula, monotone, share_inside = [], [], [], [], [], []
+held, ratio = [], []
 for (p_, classes, d), x in zip(cases, inputs, strict=True):
-    size = vs.norm(x, p_)
     W = vs.random_models(cfg.models, classes, d, cfg.seed, towards=vs.separating_weights(x, 0, classes, p_))
-    small, large = (fraction * size).T
+    small, large = (fraction * vs.norm(x, p_)).T
     member = vs.in_version_space(x, 0, W, large, p_)
     points = x + small[member, None, None] * vs.ball_points(p_, d, 64, cfg.seed)
     gaps = torch.einsum("nkd,nid->nik", vs.differences(W[member], 0), points)
     held.append((gaps <= 1e-9 * gaps.abs().amax()).all(-1).all(-1))
     for shrunk in (1, 1e-3):  # small weights are where log K is almost reached
         ratio.append(vs.worst_case_loss(x, 0, shrunk * W[member], large[member], p_) / math.log(classes))
-
-    some = W[:: cfg.models // 60]
-    some = some / vs.norm(vs.differences(some, 0).sum(-2) / classes, vs.dual_exponent(p_))[:, None, None]
+defined, by_formula, monotone = [], [], []
+for (p_, classes, d), x in zip(cases, inputs, strict=True):
+    size, W = (
+        vs.norm(x, p_),
+        vs.random_models(60, classes, d, cfg.seed, towards=vs.separating_weights(x, 0, classes, p_)),
+    )
+    W = W / vs.norm(W.mean(-2) - W[:, 0], vs.dual_exponent(p_))[:, None, None]
     for share in (0.2, 0.5, 0.8):
-        rise = vs.slope_at_origin(x, 0, some, share * size, p_), vs.slope_at_origin(x, 0, -some, share * size, p_)
-        clear = torch.minimum(rise[0].abs(), rise[1].abs()) > 1e-3
-        values = vs.worst_case_loss(x, 0, gammas[..., None, None] * some[clear], share * size, p_)
-        defined.append((values.amin(0) >= math.log(classes) - 1e-9).double())
-        by_formula.append(vs.in_origin_set(x, 0, some[clear], share * size, p_).double())
-        larger = vs.worst_case_loss(x, 0, gammas[..., None, None] * some[clear], min(1.0, share + 0.2) * size, p_)
-        monotone.append((larger.amin(0) >= math.log(classes) - 1e-9) | ~(defined[-1] == 1))
+        slopes = [vs.slope_at_origin(x, 0, sign * W, share * size, p_).abs() for sign in (1, -1)]
+        clear = W[torch.minimum(*slopes) > 1e-3]
+        defined.append(vs.origin_set_by_search(x, 0, clear, share * size, p_))
+        by_formula.append(vs.in_origin_set(x, 0, clear, share * size, p_))
+        monotone.append(vs.origin_set_by_search(x, 0, clear, (share + 0.2) * size, p_) | ~defined[-1])
 held, ratio, defined = torch.cat(held), torch.cat(ratio), torch.cat(defined)
 drawn = f"{len(cases)} combinations of norm, classes and dimension, seed {cfg.seed}"
 proposition = [
@@ -431,7 +432,7 @@ sets = [
     ),
     checks.at_most(
         "three-classes",
-        "for three classes some models lie in neither set, even with gamma >= 0: the share in one of them is below 1",
+        "for three classes the two sets do not hold all models, even with gamma >= 0: the share that lies in one of them",
         measured=1 - outside.double().mean(),
         bound=0.99,
         sample=f"{cfg.models:,} models of three classes, seed {cfg.seed + 2}",
@@ -499,36 +500,47 @@ appendix = [
         right=offered(1) + (1 / t - 1) * log_k / norm_v,
     ),
 ]
-lengths, gains, wrong_lengths, wrong_gains = [], [], [], []
-exponents = (1.5, 2.0, 3.0, math.inf)
+
+# %% [markdown]
+# First the step alone, then both slips on random models.
+
+# %% tags=["hide-input"]
+exponents, measured_steps = (1.5, 2.0, 3.0, math.inf), {True: [], False: []}
 for p_ in exponents:
     for v in torch.randn(50, 4, generator=g, dtype=torch.float64):
-        for signed, length, gain in ((True, lengths, gains), (False, wrong_lengths, wrong_gains)):
+        for signed, measured in measured_steps.items():
             step = vs.dual_step(v, p_, signed=signed)
-            length.append(float(vs.norm(step, p_)))
-            gain.append(float(step @ v / vs.norm(v, vs.dual_exponent(p_))))
-right_step = (torch.tensor([wrong_lengths, wrong_gains]).T - 1).abs() <= 1e-9
+            measured.append((float(vs.norm(step, p_)), float(step @ v / vs.norm(v, vs.dual_exponent(p_)))))
+right_step = ((torch.tensor(measured_steps[False]) - 1).abs() <= 1e-9).all(-1)
+
 tilted = [vs.separating_weights(x, 0, k, p_) for (p_, k, _), x in zip(cases, inputs, strict=True)]
 pools = [
     vs.random_models(cfg.models, k, d, cfg.seed + 3, towards=W) for (_, k, d), W in zip(cases, tilted, strict=True)
 ]
-sufficient, scaled, unscaled, constant, sharp, formula_sharp, never_more, beaten = ([] for _ in range(8))
-for (p_, classes, _), x, separating, W in zip(cases, inputs, tilted, pools, strict=True):
-    size, target = vs.norm(x, p_), math.log(classes)
+sufficient, scaled, unscaled = [], [], []
+for (p_, classes, _), x, W in zip(cases, inputs, pools, strict=True):
     for one in W[:200]:
-        v, budget = vs.largest_difference(0, one, p_), vs.printed_budget(x, 0, one, p_).clamp_min(0)
-        logits = one @ (x + budget * vs.dual_step(v, p_))
-        sufficient.append(target / float(logits.logsumexp(0) - logits[0]))
-        unscaled.append(float(vs.printed_budget(x, 0, one, p_) / size))
-        scaled.append(float(vs.printed_budget(x, 0, 0.01 * one, p_) / size))
-    constant.append(vs.worst_case_loss(x, 0, torch.cat([W, separating[None]]), size, p_) / target)
-    bounded = W / vs.norm(vs.differences(W, 0), vs.dual_exponent(p_)).amax(-1)[:, None, None]
+        v, budget = vs.largest_difference(0, one, p_), vs.printed_budget(x, 0, one, p_)
+        logits = one @ (x + budget.clamp_min(0) * vs.dual_step(v, p_))
+        sufficient.append(math.log(classes) / float(logits.logsumexp(0) - logits[0]))
+        unscaled.append(float(budget / vs.norm(x, p_)))
+        scaled.append(float(vs.printed_budget(x, 0, 0.01 * one, p_) / vs.norm(x, p_)))
+
+# %% [markdown]
+# And the exact statements of the section before: the constant at budget $\lVert x\rVert_p$, the least loss for weights of size 3, and the budget that each model needs (by
+# bisection of the exact worst case up to $3\lVert x\rVert_p$).
+
+# %% tags=["hide-input"]
+constant, sharp, formula_sharp, beaten, needed = [], [], [], [], []
+for (p_, classes, _), x, separating, W in zip(cases, inputs, tilted, pools, strict=True):
+    size = vs.norm(x, p_)
+    constant.append(vs.worst_case_loss(x, 0, torch.cat([W, separating[None]]), size, p_) / math.log(classes))
+    bounded = 3 * W / vs.norm(vs.differences(W, 0), vs.dual_exponent(p_)).amax(-1)[:, None, None]
     for share in (0.0, 0.5, 0.9, 0.99):
-        least = vs.least_loss(x, share * size, p_, classes=classes, size=3.0)
+        formula_sharp.append(vs.least_loss(x, share * size, p_, classes=classes, size=3.0))
         sharp.append(vs.worst_case_loss(x, 0, 3 * separating, share * size, p_))
-        formula_sharp.append(least)
-        beaten.append(least / vs.worst_case_loss(x, 0, 3 * bounded, share * size, p_))
-    never_more.append(vs.needed_budget(x, 0, torch.cat([W[:300], separating[None]]), p_) / size)
+        beaten.append(formula_sharp[-1] / vs.worst_case_loss(x, 0, bounded, share * size, p_))
+    needed.append(vs.needed_budget(x, 0, torch.cat([W[:300], separating[None]]), p_) / size)
 theorem.append(
     checks.at_most(
         "constant-optimal",
@@ -547,9 +559,9 @@ eps_bar = [
     checks.every(
         "step-printed",
         "the step as printed, without signs, has length 1 and gain |v|_q",
-        cases=right_step.all(-1),
+        cases=right_step,
         evidence={
-            f"p = {p_:g}": f"{int(part.all(-1).sum())} of {len(part)}"
+            f"p = {p_:g}:": f"{int(part.sum())} of {len(part)}"
             for p_, part in zip(exponents, right_step.split(50), strict=True)
         },
         sample=steps,
@@ -558,9 +570,9 @@ eps_bar = [
     checks.equal(
         "step-signed",
         "the step with signs has length 1 and gain |v|_q (both ratios 1)",
-        measured=lengths + gains,
+        measured=measured_steps[True],
         expected=1.0,
-        atol=1e-9,  # the same
+        atol=1e-9,  # float64, a handful of operations
         sample=steps,
         role="corrected",
         scale=cfg.scale,
@@ -578,7 +590,7 @@ eps_bar = [
         "the offered budget is the same for W and W/100, which lie in the same T_eps (in units of |x|_p)",
         measured=scaled,
         expected=unscaled,
-        atol=1e-9,
+        atol=1e-9,  # rounding
         sample=sample,
         scale=cfg.scale,
     ),
@@ -604,7 +616,7 @@ eps_bar = [
     checks.at_most(
         "needed-budget",
         "the smallest budget with worst-case loss log K, over |x|_p, is at most 1 (and 1 for the separating model)",
-        measured=torch.cat(never_more),
+        measured=torch.cat(needed),
         bound=1.0,
         sample=f"301 models for each of {drawn}",
         role="corrected",
@@ -772,8 +784,10 @@ dataset_steps = [
 # perturbations, which no model can undercut.
 
 # %% tags=["hide-input"]
+if not 2 <= len(cfg.digits) <= 3:
+    raise settings.SettingsError(f"digits={cfg.digits}: allowed are two or three classes")
 images = data.load(cfg.dataset)
-X, Y = cc.balanced(images, cfg.digits, cfg.per_class)
+X, Y = cc.balanced(images, cfg.digits, cfg.per_class, side=cfg.side)
 K = len(cfg.digits)
 means, _ = cc.class_means(X, Y)
 radius = cc.collapse_radius(means, p)
@@ -791,7 +805,6 @@ robust = np.array([cc.robust_accuracy(X, Y, minima[b].weights, b * radius.upper,
 robust[collapsed] = 1 / K  # a constant classifier is right on one class, whatever the attack
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Top: half the range of each pixel over the class-mean images, whose largest value is the radius (white ring), and then what the best classifier still looks at as the budget grows: the size of the weights of each pixel, relative to the largest; pixels above one per cent of it are counted. Bottom left: least adversarial loss against the budget; it reaches log K exactly at the radius. Middle: how far it lies below log K, against the distance to the radius, with the guaranteed part of the text (dashed); both fall quadratically, and bars show the interval between the two bounds. Right: training accuracy of the minimisers, clean and against the attack they were trained for."}, "image": {"alt": "A row of small images: a grey image of half ranges, then images in which fewer and fewer pixels are dark until one is left, and an empty one. Below, a loss curve that rises to log K and is flat from the radius on, a straight line of slope two on log axes, and two accuracy curves that end at chance."}}
-side = next((s for s in range(1, 65) if s * s == X.shape[1]), None)
 strength = {b: minima[b].weights.abs().amax(0) for b in grid}
 used = {b: int((part > 0.01 * part.max()).sum()) for b, part in strength.items()}
 chosen = sorted({count: b for b, count in used.items() if count}.values())  # the largest budget with so many pixels
@@ -804,11 +817,11 @@ pictures = [(half_range, f"half ranges,\nup to r = {half_range.max():.2f}")]
 for b in chosen:
     pictures.append((strength[b] / strength[b].max(), f"budget {b:g} r:\n{used[b]} pixel{'s' * (used[b] != 1)}"))
 pictures.append((torch.zeros_like(half_range), "budget r:\nnothing"))
-for k, (image, title) in enumerate(pictures if side else []):
+for k, (image, title) in enumerate(pictures if X.shape[1] == cfg.side**2 else []):
     ax = fig.add_subplot(strip[k])
-    ax.imshow(image.reshape(side, side), cmap="gray_r", vmin=0, vmax=float(half_range.max()) if k == 0 else 1)
+    ax.imshow(image.reshape(cfg.side, cfg.side), cmap="gray_r", vmin=0, vmax=float(half_range.max()) if k == 0 else 1)
     if k == 0:
-        row, column = divmod(int(half_range.argmax()), side)
+        row, column = divmod(int(half_range.argmax()), cfg.side)
         ax.plot(column, row, "o", markersize=7, markerfacecolor="none", markeredgecolor="white")
     ax.set_title(title, fontsize=8.5, fontweight="normal", loc="center")
     plotting.picture(ax)
@@ -851,7 +864,7 @@ plotting.finish(
 
 # %% tags=["hide-input"]
 everything = sorted(torch.unique(images.y).tolist())
-XA, YA = cc.balanced(images, everything, cfg.per_class)
+XA, YA = cc.balanced(images, everything, cfg.per_class, side=cfg.side)
 all_means, _ = cc.class_means(XA, YA)
 table, residuals, drops = [], [], []
 for name, p_ in (("linf", math.inf), ("l2", 2.0), ("l1", 1.0)):
@@ -875,8 +888,8 @@ for name, p_ in (("linf", math.inf), ("l2", 2.0), ("l1", 1.0)):
 pd.DataFrame(table).set_index("norm")
 
 # %% [markdown]
-# Unequal classes and a bias, on three Gaussian clouds of very different sizes in the plane: the least loss is found on both sides of the radius of the proposition, and of the *wrong* radius, the one with the roles
-# of "with bias" and "without" exchanged.
+# Unequal classes and a bias, on three Gaussian clouds of very different sizes in the plane: below the radius of the proposition the loss is followed along $D$, above it the least loss is
+# bounded from below. The radii with and without a bias differ, so that a wrong one would be noticed.
 
 # %%
 labels = torch.arange(3).repeat_interleave(torch.tensor([60, 30, 10]))
@@ -887,10 +900,12 @@ below, above, mixed = [], [], []
 for p_ in vs.NORMS:
     for bias in (False, True):
         constant_loss = -float((pi * pi.log()).sum()) if bias else math.log(3)
-        own, other = (cc.collapse_radius(cloud_means, p_, shares=pi, bias=b).upper for b in (bias, not bias))
-        below.append(wt.minimise(clouds, labels, 0.97 * own, p_, bias=bias).upper < constant_loss)
-        above.append(wt.minimise(clouds, labels, 1.01 * own, p_, bias=bias).lower - constant_loss)
-        mixed.append({"p": p_, "bias": bias, "radius": checks.show(own), "radius of the other": checks.show(other)})
+        own, other = (cc.collapse_radius(cloud_means, p_, shares=pi, bias=b) for b in (bias, not bias))
+        offset = pi.log() if bias else None
+        least, _ = cc.least_along(clouds, labels, own.direction, 0.97 * own.upper, p_, bias=offset)
+        below.append(least < constant_loss - 1e-9)
+        above.append(wt.minimise(clouds, labels, 1.01 * own.upper, p_, bias=bias).lower - constant_loss)
+        mixed.append({"p": p_, "bias": bias, "radius": checks.show(own.upper), "the other": checks.show(other.upper)})
 pd.DataFrame(mixed).set_index(["p", "bias"])
 
 # %% [markdown]
@@ -927,8 +942,8 @@ method += [
     ),
     checks.every(
         "minimum-duality",
-        "the two bounds of each minimum differ by at most 2 per cent of what is gained over the constant, or by 1e-6",
-        cases=(upper - lower >= -1e-9) & (upper - lower <= np.maximum(0.02 * (math.log(K) - lower), 1e-6)),
+        "the two bounds of each minimum differ by at most 2 per cent of what is gained over the constant, or by 2e-6",
+        cases=(upper - lower >= -1e-9) & (upper - lower <= np.maximum(0.02 * (math.log(K) - lower), 2e-6)),
         sample=f"{len(grid)} budgets, {on_digits}",
         role="method",
         scale=cfg.scale,
@@ -948,7 +963,7 @@ theorem += [
         "from the radius on, the certified lower bound of the least loss is log K",
         measured=lower[grid >= 1],
         expected=math.log(K),
-        atol=2e-6,  # the solver stops at a gap of 1e-7
+        atol=2e-6,  # the solver aims at a gap of 1e-7 and reaches 1e-6 at worst
         sample=f"budgets of at least the radius, {on_digits}",
         scale=cfg.scale,
     ),
@@ -1010,7 +1025,7 @@ eps_bar += [
         "and at 1.01 none does: the certified lower bound is the loss of the best constant one (difference 0)",
         measured=above,
         expected=0.0,
-        atol=2e-6,  # the solver stops at a gap of 1e-7
+        atol=2e-6,  # the solver aims at a gap of 1e-7 and reaches 1e-6 at worst
         sample=f"100 points of 3 clouds (60, 30, 10), p = 1, 2, infinity, seed {cfg.seed}",
         role="corrected",
         scale=cfg.scale,

@@ -110,3 +110,12 @@ def test_the_smooth_norm_is_below_the_norm_and_its_gradient_is_an_allowed_step(p
     moved = wt._smooth_norm(u + 1e-6 * draw(22, 4).numpy(), p, 0.1)[0]
     expected = 1e-6 * (step * draw(22, 4).numpy()).sum(1)
     np.testing.assert_allclose(moved - size, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("share", [0.999, 0.9999, 1.0001])
+def test_a_gain_below_the_tolerance_is_still_found(share: float) -> None:
+    x, y = clouds(23, (20, 20, 20))
+    radius = cc.collapse_radius(cc.class_means(x, y)[0], INF).upper
+    found = wt.minimise(x, y, share * radius, INF)
+    assert (found.upper < LOG3) == (share < 1)
+    assert cc.adversarial_loss(x, y, found.weights, share * radius, INF) == pytest.approx(found.upper, abs=1e-14)

@@ -64,13 +64,16 @@ def class_means(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return means, counts.to(x.dtype) / len(y)
 
 
-def balanced(dataset: Dataset, classes: Sequence[int], per_class: int) -> tuple[Tensor, Tensor]:
+def balanced(
+    dataset: Dataset, classes: Sequence[int], per_class: int, *, side: int | None = None
+) -> tuple[Tensor, Tensor]:
     """The first inputs of some classes, as many of each: float64 ``(n, d)``, and labels in the order of ``classes``.
 
     Args:
-        dataset: any data set; its inputs are flattened.
+        dataset: images; they are flattened.
         classes: the labels wanted, at least two and all different.
         per_class: inputs of each; fewer if a class has fewer.
+        side: average the pixels to images of this side first; the images' own size if not given.
 
     Raises:
         DataError: if a class has no input or is named twice.
@@ -80,8 +83,10 @@ def balanced(dataset: Dataset, classes: Sequence[int], per_class: int) -> tuple[
         known = ", ".join(str(k) for k in torch.unique(dataset.y).tolist())
         raise DataError(f"classes={list(classes)}: allowed are at least two different ones of {dataset.name}: {known}")
     n = min(per_class, *sizes)
-    x = torch.cat([dataset.x[dataset.y == k][:n].flatten(1) for k in classes]).double()
-    return x, torch.arange(len(classes)).repeat_interleave(n)
+    x = torch.cat([dataset.x[dataset.y == k][:n] for k in classes]).double()
+    if side is not None and dataset.shape[-1] != side:
+        x = torch.nn.functional.adaptive_avg_pool2d(x, side)
+    return x.flatten(1), torch.arange(len(classes)).repeat_interleave(n)
 
 
 def collapse_radius(means: Tensor, p: float, *, shares: Tensor | None = None, bias: bool = False) -> Radius:
@@ -238,6 +243,14 @@ def guaranteed_drop(x: Tensor, eps: float, p: float, radius: Radius) -> float:
     spread = direction[:, None, :] - direction[None, :, :]
     ranges = torch.einsum("kjd,nd->nkj", spread, x).abs() + eps * norm(spread, dual_exponent(p))
     return 2 * room**2 / float(ranges.amax((1, 2)).square().mean())
+
+
+def least_along(
+    x: Tensor, y: Tensor, direction: Tensor, eps: float, p: float, *, bias: Tensor | None = None
+) -> tuple[float, float]:
+    """The least ``L_eps(t D)`` over 91 sizes ``t`` from 1e-6 to 1000, and its ``t``; a bias is added as it is."""
+    sizes = torch.logspace(-6, 3, 91, dtype=torch.float64).tolist()
+    return min((adversarial_loss(x, y, t * direction, eps, p, bias=bias), t) for t in sizes)
 
 
 def slope_bound(weights: Tensor, shares: Tensor, eps: float, p: float, radius: float) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from scipy import optimize
 from torch import Tensor
 
-from advsmooth.theory.constant_classifier import adversarial_loss, class_means
+from advsmooth.theory.constant_classifier import adversarial_loss, class_means, collapse_radius, least_along
 from advsmooth.theory.version_space import NORMS, WIDTH
 
 REACH = 100.0
@@ -88,7 +88,7 @@ def minimise(
     limits = {"maxiter": 3000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-14, "gtol": 1e-9}
     for level in range(1, 8):
         mu = 10.0**-level
-        problem = problem.focused(flat)
+        problem = problem.focused(flat, nodes=17 if level < 4 else 49)
         # The bounds only matter where the data can be separated within eps and the weights would grow for ever.
         box = [(-1e4, 1e4)] * len(flat)
         flat = optimize.minimize(
@@ -104,6 +104,12 @@ def minimise(
                 best = Minimum(candidate, offset, upper, best.lower)
         if best.gap <= max(relative_gap * (constant - best.lower), absolute_gap):
             break
+    radius = collapse_radius(means, p, shares=shares, bias=bias)
+    if best.upper == constant and eps < radius.lower:
+        # So close to the radius that the gain is below the tolerance: follow the direction of the proof.
+        upper, size = least_along(x, y, radius.direction, eps, p, bias=best.bias)
+        if upper < constant:
+            best = Minimum(size * (radius.direction - radius.direction.mean(0)), best.bias, upper, best.lower)
     return best
 
 
@@ -131,7 +137,7 @@ class _Smoothed:
         groups = tuple(extended[y == k].numpy() for k in range(int(y.max()) + 1))
         return cls(groups, (), (), eps, p, bias)
 
-    def focused(self, flat: np.ndarray, nodes: int = 33) -> _Smoothed:
+    def focused(self, flat: np.ndarray, nodes: int) -> _Smoothed:
         """The same problem with grids of ``t`` that cover the log-odds of the wrong classes at these parameters."""
         classes, mixing, entropies = len(self.groups), [], []
         matrix = flat.reshape(classes, -1)
@@ -239,12 +245,15 @@ def _regression_bound(x: np.ndarray, y: np.ndarray, mass: np.ndarray, start: np.
 
     reach = REACH * (1 + np.abs(start - start.mean(0)).sum())
     loss, q, gradient = state(matrix)
-    for _ in range(20):
+    stale = 0
+    for _ in range(30):
         entropy = -(q * np.log(np.maximum(q, 1e-300))).sum(1) @ mass
-        bound, left = float(entropy - np.abs(gradient).max() * reach), np.abs(gradient).max()
-        if left < 1e-15 or (bound < best and left < 1e-9):
-            return max(best, bound)
+        left = float(np.abs(gradient).max())
+        bound = float(entropy) - left * reach
+        stale = 0 if bound > best else stale + 1
         best = max(best, bound)
+        if left < 1e-15 or (stale > 1 and best > 0):
+            break
         hessian = np.empty((free, d, free, d))
         for j in range(free):
             for k in range(j + 1):
