@@ -116,6 +116,16 @@ def in_origin_set(
     return rises & (slope_at_origin(x, y, -weights, eps, p) >= 0) if both_signs else rises
 
 
+def origin_set_by_search(x: Tensor, y: int, weights: Tensor, eps: float | Tensor, p: float) -> Tensor:
+    """:func:`in_origin_set` by its definition: no ``gamma`` of 82, up to 100 in size and of both signs, gives a loss
+    below ``log K`` (by more than 1e-9). ``weights`` may have leading axes; slopes below about 1e-3 escape it.
+    """
+    gammas = torch.logspace(-6, 2, 41, dtype=weights.dtype)
+    gammas = torch.cat([gammas, -gammas]).reshape(-1, *(1,) * weights.ndim)
+    values = worst_case_loss(x, y, gammas * weights, eps, p)
+    return values.amin(0) >= math.log(weights.shape[-2]) - 1e-9
+
+
 def worst_case_loss(x: Tensor, y: int | Tensor, weights: Tensor, eps: float | Tensor, p: float) -> Tensor:
     """``g_eps(x, W)``, the exact maximum of the softmax loss over the ball.
 
