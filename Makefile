@@ -51,7 +51,7 @@ run: env  ## one page with other parameters: make run NB=<paper>/<topic> SCALE=c
 	@$(PY) -m advsmooth run $(NB) $(if $(SCALE),scale=$(SCALE)) $(P)
 
 lock: env  ## renew requirements.lock from pyproject.toml
-	$(PY) -m uv pip compile pyproject.toml --extra book --extra test --extra lock --universal --python-version 3.11 \
+	$(PY) -m uv pip compile pyproject.toml --extra book --extra test --extra lock --extra bench --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade -o requirements.lock
 
 clean:  ## remove what was built; data/cache and .venv stay
