@@ -18,8 +18,9 @@ from torch import Tensor
 from advsmooth.theory.constant_classifier import adversarial_loss, class_means, collapse_radius, least_along
 from advsmooth.theory.version_space import NORMS, WIDTH
 
-REACH = 100.0
-"""The lower bound of :func:`minimise` speaks of all models up to this many times the size of the one found."""
+REACH = (100.0, 10.0)
+"""The lower bound of :func:`minimise` speaks of all models whose entries sum in absolute value to at most the first
+number plus the second times that of the model found."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,7 @@ class Minimum:
         weights: the model found, shape ``(K, d)``, of sum zero over the classes.
         bias: its logit offsets, shape ``(K,)``; zero if the model has none.
         upper: its exact loss. The best constant model stands in unless the one found beats it.
-        lower: no model whose entries sum in absolute value to at most :data:`REACH` times (1 + that of the model
-            found) has a smaller loss.
+        lower: no model in reach (:data:`REACH`) has a smaller loss.
     """
 
     weights: Tensor
@@ -243,7 +243,7 @@ def _regression_bound(x: np.ndarray, y: np.ndarray, mass: np.ndarray, start: np.
         loss = mass @ (np.log(total)[:, 0] - (logits * onehot).sum(1))
         return float(loss), q, ((q - onehot) * mass[:, None]).T @ x
 
-    reach = REACH * (1 + np.abs(start - start.mean(0)).sum())
+    reach = REACH[0] + REACH[1] * float(np.abs(start - start.mean(0)).sum())
     loss, q, gradient = state(matrix)
     stale = 0
     for _ in range(30):

@@ -1,0 +1,1 @@
+"""Training: objectives, schedules, optimisers, weight perturbation, ensembles and the loop that joins them."""
