@@ -87,7 +87,7 @@ from advsmooth.theory import worst_case_training as wt
 plotting.use_theme()
 
 # %% tags=["parameters"]
-scale: str = "quick"  # quick (the digits, seconds) | cpu (MNIST at 14 x 14 pixels and more random models, minutes)
+scale: str = "quick"  # quick (the digits, seconds) | cpu (MNIST at 8 x 8 pixels and more random models, minutes)
 seed: int = 0  # seed of the random inputs and models
 norm: str = None  # the adversary's norm in the figures and on the digits: linf | l2 | l1
 models: int = None  # random models in each test
@@ -104,8 +104,8 @@ cfg = settings.resolve(
     models=settings.count(at_least=100, at_most=20_000, quick=1500, cpu=10_000),
     dataset=settings.text(quick="digits", cpu="mnist"),
     digits=settings.counts(at_least=0, quick=[0, 7, 9]),
-    per_class=settings.count(at_least=20, quick=100, cpu=300),
-    side=settings.count(at_least=2, at_most=64, quick=8, cpu=14),
+    per_class=settings.count(at_least=20, quick=100),
+    side=settings.count(at_least=2, at_most=64, quick=8),
     budgets=settings.numbers(
         at_least=0.05, at_most=3, quick=[0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 1, 1.02, 1.1]
     ),

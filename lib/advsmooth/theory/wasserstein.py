@@ -101,6 +101,8 @@ def transport(x: Tensor, y: Tensor, p: Tensor | None = None, q: Tensor | None = 
         A_eq=sparse.vstack([leaving, arriving]).tocsr(),
         b_eq=torch.cat([p, q]).numpy(),
         method="highs",
+        # The tightest it takes; with the default, 1e-7, the plan may miss the masses by that much.
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
     if not solved.success:
         raise ValueError(f"the solver says {solved.message!r} for {m} and {n} atoms; are the masses equal in total?")

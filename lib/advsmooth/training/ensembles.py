@@ -110,20 +110,8 @@ class _Group:
             rows = [self.step() for _ in range(self.consumed, min(epoch * self.batches, self.total))]
             steps.append(self._table(rows).assign(epoch=epoch))
             self.write_back()
-            ends = (
-                steps[-1]
-                .groupby("member")
-                .agg(
-                    {
-                        "epoch": "last",
-                        "step": "last",
-                        "rate": "last",
-                        "budget": "last",
-                        "loss": "mean",
-                        "accuracy": "mean",
-                    }
-                )
-            )
+            by_member = steps[-1].groupby("member")
+            ends = by_member[["epoch", "step", "rate", "budget"]].last().join(by_member[["loss", "accuracy"]].mean())
             for name, measure in measures.items():
                 ends[name] = [float(measure(model)) for model in self.models]
             epochs.append(ends.reset_index().assign(seconds=time.perf_counter() - started))
@@ -226,7 +214,7 @@ def stacked_forward(models: Sequence[nn.Module]) -> Forward:
     """The networks as one function of their parameters, stacked in the order of ``model.parameters()``.
 
     Fully connected networks run as batched matrix products with the examples along the last axis; others by ``vmap``.
-    The first is 3 times as fast at width 16.
+    The first takes a third of the time at width 16, half at width 64.
     """
     base = models[0]
     if isinstance(base, FCN):

@@ -201,7 +201,9 @@ class GradientRegularised(Objective):
     back-propagation through the input gradient.
 
     With batch norm in train mode the gradient of an input is that of the summed loss, including what the input does to
-    the others through the batch statistics; only the pass over the clean inputs updates the running statistics.
+    the others through the batch statistics. The means of both ways then still agree as ``h`` falls, while single norms,
+    and so the maximum, may differ: a difference assigns these effects to the other inputs. Only the pass over the clean
+    inputs updates the running statistics.
 
     Attributes:
         tv: weight of the total variation; the paper's ``epsilon``.
