@@ -156,7 +156,7 @@ def a_model_that_is_not_the_minimum():
     found = wt.minimise(x, y, 0.6 * radius, INF)
     upper = np.array([cc.adversarial_loss(x, y, 0.5 * found.weights, 0.6 * radius, INF)])
     lower = np.array([found.lower])
-    close = upper - lower <= np.maximum(0.02 * (math.log(3) - lower), 2e-6)
+    close = upper - lower <= np.maximum(0.02 * (math.log(3) - lower), 1e-6)
     return checks.every("minimum-duality", "", cases=(upper - lower >= -1e-9) & close, sample="")
 
 

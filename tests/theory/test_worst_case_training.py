@@ -119,3 +119,31 @@ def test_a_gain_below_the_tolerance_is_still_found(share: float) -> None:
     found = wt.minimise(x, y, share * radius, INF)
     assert (found.upper < LOG3) == (share < 1)
     assert cc.adversarial_loss(x, y, found.weights, share * radius, INF) == pytest.approx(found.upper, abs=1e-14)
+
+
+@pytest.mark.parametrize("p", vs.NORMS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_derivatives_of_the_smoothed_loss(p: float, bias: bool) -> None:
+    x, y = clouds(24, (7, 6, 5), d=4)
+    flat = draw(25, 15).numpy()
+    problem = wt._Smoothed.of(x, y, 0.3, p, bias).focused(flat, nodes=9)
+    steps = 1e-6 * np.eye(15)
+    up, down = ([problem.value(flat + sign * step, 0.3) for step in steps] for sign in (1, -1))
+    gradient = [(a[0] - b[0]) / 2e-6 for a, b in zip(up, down, strict=True)]
+    hessian = [(a[1] - b[1]) / 2e-6 for a, b in zip(up, down, strict=True)]
+    np.testing.assert_allclose(problem.value(flat, 0.3)[1], gradient, atol=1e-8)
+    np.testing.assert_allclose(problem.hessian(flat, 0.3), hessian, atol=1e-8)
+    found = problem.newton(flat, 0.3)
+    assert np.abs(problem.value(found, 0.3)[1]).max() < 1e-8
+
+
+@pytest.mark.parametrize("p", vs.NORMS)
+def test_few_images_in_many_dimensions(p: float) -> None:
+    """Fewer inputs than dimensions: everything hangs on the adversary's mixture being exactly right."""
+    loaded = data.load("digits")
+    x = torch.cat([loaded.x[loaded.y == k][:20].flatten(1) for k in (3, 9)]).double()
+    y = torch.arange(2).repeat_interleave(20)
+    radius = cc.collapse_radius(cc.class_means(x, y)[0], p).upper
+    for share in (0.97, 1.0):
+        found = wt.minimise(x, y, share * radius, p)
+        assert found.gap <= max(0.02 * (math.log(2) - found.lower), 1e-6)

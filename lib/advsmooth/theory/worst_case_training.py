@@ -8,11 +8,12 @@ smooth. Two and three classes, because there the inner maximum is exact in any d
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy import optimize
+from scipy import linalg
 from torch import Tensor
 
 from advsmooth.theory.constant_classifier import adversarial_loss, class_means, collapse_radius, least_along
@@ -85,15 +86,12 @@ def minimise(
     constant = -float((shares * shares.log()).sum()) if bias else math.log(len(means))
     best = Minimum(torch.zeros_like(means), log_shares * bias, constant, 0.0)
     flat = problem.join(best if start is None else start)
-    limits = {"maxiter": 3000, "maxfun": 4000, "maxcor": 30, "ftol": 1e-14, "gtol": 1e-9}
-    for level in range(1, 8):
-        mu = 10.0**-level
-        problem = problem.focused(flat, nodes=17 if level < 4 else 49)
-        # The bounds only matter where the data can be separated within eps and the weights would grow for ever.
-        box = [(-1e4, 1e4)] * len(flat)
-        flat = optimize.minimize(
-            problem.value, flat, args=(mu,), jac=True, method="L-BFGS-B", bounds=box, options=limits
-        ).x
+    for step in range(2, 15):
+        mu = 10.0 ** (-step / 2)
+        problem = problem.focused(flat, nodes=17 if step < 8 else 49)
+        flat = problem.newton(flat, mu)
+        if step % 2 and step < 14:
+            continue  # half a decade is a better step for Newton's method, and a whole one often enough to look
         best = replace(best, lower=max(best.lower, problem.certificate(flat, mu)))
         weights, offset = problem.split(flat)
         used = weights.abs().amax(0)
@@ -181,6 +179,59 @@ class _Smoothed:
         total = mass.sum(1, keepdims=True)
         return (top + mu * np.log(total))[:, 0], mass / total, np.exp(margin - loss), step
 
+    def newton(self, flat: np.ndarray, mu: float) -> np.ndarray:
+        """Minimise the smoothed loss, which is convex, by Newton's method with a line search."""
+        rows = len(self.groups)
+        flat = (flat.reshape(rows, -1) - flat.reshape(rows, -1)[-1]).ravel()
+        free = len(flat) - len(flat) // rows  # one vector added to all rows changes nothing: the last row stays zero
+        loss, gradient = self.value(flat, mu)
+        for _ in range(60):
+            hessian = self.hessian(flat, mu)[:free, :free]
+            hessian[np.diag_indices(free)] += 1e-12 * hessian.diagonal().max() + 1e-300
+            move = np.zeros_like(flat)
+            move[:free] = linalg.solve(hessian, -gradient[:free], assume_a="pos", check_finite=False)
+            length, fall = 1.0, -float(gradient @ move)
+            if not fall > 1e-17:
+                break
+            while length > 1e-6:
+                trial = self.value(flat + length * move, mu)
+                if trial[0] <= loss - 1e-4 * length * fall:
+                    break
+                length /= 2
+            if length <= 1e-6:
+                break
+            flat = flat + length * move
+            loss, gradient = trial
+        return flat
+
+    def hessian(self, flat: np.ndarray, mu: float) -> np.ndarray:
+        """Second derivative of the smoothed loss, a matrix over the flat parameters.
+
+        For one input with margins ``P_t`` (linear in the parameters but for the smoothed norm ``N``), probabilities of
+        a wrong class ``w_t`` and mixture ``m_t``, it is the sum over ``t`` of ``m_t (w_t (1 - w_t) + w_t^2 / mu) dP_t
+        dP_t^T + m_t w_t eps d2N``, minus ``gg^T / mu`` with ``g = sum m_t w_t dP_t``.
+        """
+        matrix = flat.reshape(len(self.groups), -1)
+        rows, d = matrix.shape
+        out = np.zeros((rows, d, rows, d))
+        for k, x in enumerate(self.groups):
+            _, mixture, wrong, step = self.adversary(matrix, k, mu)
+            mix, step = self.mixing[k], self.eps * step
+            pull, weight = mixture * wrong, mixture * (wrong * (1 - wrong) + wrong**2 / mu)
+            bent = _norm_curvature((mix @ matrix)[:, :-1], self.p, mu)
+            mean = (pull @ mix)[:, :, None] * x[:, None, :] + np.einsum("it,ta,td->iad", pull, mix, step, optimize=True)
+            flat_mean = mean.reshape(len(x), -1)
+            out -= (flat_mean.T @ flat_mean / mu).reshape(out.shape)
+            for a in range(rows):
+                for b in range(rows):
+                    pair = mix[:, a] * mix[:, b]
+                    cross = ((weight * pair).T @ x).T @ step
+                    block = (x * (weight @ pair)[:, None]).T @ x + cross + cross.T
+                    block += (step * (weight.sum(0) * pair)[:, None]).T @ step
+                    block[:-1, :-1] += self.eps * bent(pull.sum(0) * pair)
+                    out[a, :, b, :] += block
+        return out.reshape(rows * d, rows * d) / sum(len(x) for x in self.groups)
+
     def value(self, flat: np.ndarray, mu: float) -> tuple[float, np.ndarray]:
         """The smoothed loss and its gradient."""
         matrix = flat.reshape(len(self.groups), -1)
@@ -223,6 +274,20 @@ def _smooth_norm(u: np.ndarray, p: float, mu: float) -> tuple[np.ndarray, np.nda
     up, down = np.exp((u - top) / mu), np.exp((-u - top) / mu)
     total = (up + down).sum(1, keepdims=True)
     return (top + mu * np.log(total / (2 * u.shape[1])))[:, 0], (up - down) / total
+
+
+def _norm_curvature(u: np.ndarray, p: float, mu: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Adds up the second derivatives of :func:`_smooth_norm` at the rows of ``u``, given a weight for each."""
+    _, step = _smooth_norm(u, p, mu)
+    if math.isinf(p):
+        return lambda weight: np.diag(weight @ ((1 - step**2) / np.sqrt(u**2 + mu**2)))
+    if p == 2:
+        root = np.sqrt((u**2).sum(1) + mu**2)
+        return lambda weight: (weight / root).sum() * np.eye(u.shape[1]) - (step * (weight / root)[:, None]).T @ step
+    top = np.abs(u).max(1, keepdims=True)
+    both = np.exp((u - top) / mu) + np.exp((-u - top) / mu)
+    both /= both.sum(1, keepdims=True)
+    return lambda weight: (np.diag(weight @ both) - (step * weight[:, None]).T @ step) / mu
 
 
 def _regression_bound(x: np.ndarray, y: np.ndarray, mass: np.ndarray, start: np.ndarray) -> float:
