@@ -9,6 +9,7 @@ has changed since, :func:`status` replays, and only a record whose replay gives 
 from __future__ import annotations
 
 import ast
+import contextlib
 import datetime as dt
 import functools
 import hashlib
@@ -110,25 +111,30 @@ class Record:
 
 
 class Stopwatch:
-    """Wall time, and peak memory of this process above what it held at the start."""
+    """Wall time, and the peak memory of this process above what it held at the start.
+
+    On Linux the kernel's high-water mark is reset at the start, so that neither an earlier peak nor, in a
+    subprocess, that of the parent counts. Elsewhere the peak of the whole process is all there is.
+    """
 
     def __init__(self) -> None:
-        self._start, self._before = time.perf_counter(), _resident()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # 5: reset the high-water mark, see proc(5)
+        self._start, self._before = time.perf_counter(), _memory("VmRSS")
 
     def read(self) -> dict[str, float]:
-        """Seconds so far and extra peak memory in MiB (the peak of the whole process, less the start)."""
+        """Seconds so far and extra peak memory in MiB."""
         return {
             "wall_s": round(time.perf_counter() - self._start, 2),
-            "peak_extra_mib": round(max(0.0, _peak() - self._before), 1),
+            "peak_extra_mib": round(max(0.0, _memory("VmHWM") - self._before), 1),
         }
 
 
-def _resident() -> float:
-    statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * resource.getpagesize() / 2**20 if statm.exists() else _peak()
-
-
-def _peak() -> float:
+def _memory(field: str) -> float:
+    """A line of the kernel's account of this process, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(field)) / 2**10
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
