@@ -55,7 +55,8 @@ def separation(dataset: Dataset, *, block: int = 4096) -> Separation:
 
     Args:
         dataset: inputs of any shape, float32 (flattened here), and labels.
-        block: rows of a block; extra memory is about ``3 * 4 * block^2`` bytes plus one copy of the inputs.
+        block: rows of a block. Extra memory is one sorted copy of the inputs, their squares for a moment, and a few
+            float32 tables of ``block^2``; it does not grow with the number of pairs.
 
     Raises:
         ValueError: if there are fewer than two classes, or all inputs of different classes coincide.
