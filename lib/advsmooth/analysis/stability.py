@@ -12,15 +12,16 @@ Definition 3 drops the initialisations and asks it of one network (:func:`pertur
 
 from __future__ import annotations
 
-import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from advsmooth.attacks import ball
+from advsmooth.attacks.isolation import frozen
 from advsmooth.models import fcn
 
 Function = Callable[[Tensor], Tensor]
@@ -60,10 +61,7 @@ def uniform_ball(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
 ) -> Tensor:
-    """``n`` independent points, uniform in the l2 ball of radius ``eps`` around 0.
-
-    A normal vector gives the direction; the radius is ``eps U^(1/d)`` with ``U`` uniform in [0, 1] and
-    ``d`` the product of ``shape``.
+    """``n`` points, uniform in the l2 ball of radius ``eps`` around 0 (:func:`~advsmooth.attacks.ball.uniform`).
 
     Returns:
         Tensor ``(n, *shape)``, drawn on the generator's device and moved to ``device`` if one is given.
@@ -71,14 +69,9 @@ def uniform_ball(
     Raises:
         ValueError: if ``eps`` is negative or not finite.
     """
-    if not (math.isfinite(eps) and eps >= 0):
-        raise ValueError(f"eps={eps!r}: allowed is a finite number, at least 0")
-    d = math.prod(shape)
-    source = generator.device
-    direction = torch.randn(n, d, generator=generator, dtype=dtype, device=source)
-    radius = eps * torch.rand(n, 1, generator=generator, dtype=dtype, device=source) ** (1 / d)
-    length = direction.norm(dim=1, keepdim=True).clamp_min(torch.finfo(dtype).tiny)
-    return (direction * (radius / length)).reshape(n, *shape).to(device or source)
+    ball.check_budget(eps, "l2", ball.UNBOUNDED)
+    centre = torch.zeros(n, *shape, dtype=dtype, device=device or generator.device)
+    return ball.uniform(centre, eps, "l2", generator, ball.UNBOUNDED)
 
 
 def responses(f: Function, x: Tensor, r: Tensor) -> Tensor:
@@ -137,7 +130,7 @@ def perturbation_stability(
     """
     _require(x, perturbations=perturbations, batch=batch)
     first, second = [], []
-    with _evaluating(f):
+    with frozen(f):
         for part in x.split(batch):
             n, shape = len(part), part.shape[1:]
             r = uniform_ball(perturbations * n, shape, eps, generator, dtype=x.dtype, device=x.device)
@@ -201,7 +194,7 @@ def draw_responses(
         f = draw(n, generator)
         chosen = torch.randint(len(x), (n,), generator=generator, device=generator.device).to(x.device)
         r = uniform_ball(n, x.shape[1:], eps, generator, dtype=x.dtype, device=x.device)
-        with _evaluating(f):
+        with frozen(f):
             norms.append(responses(f, x[chosen], r).double())
     return torch.cat(norms)
 
@@ -274,18 +267,3 @@ def _require(x: Tensor, *, fewest: int = 2, **counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name}={value!r}: allowed is an integer, at least 1")
-
-
-@contextlib.contextmanager
-def _evaluating(f: Function | nn.Module) -> Iterator[None]:
-    """Eval mode inside, every submodule's own flag restored afterwards, also after an error."""
-    if not isinstance(f, nn.Module):
-        yield
-        return
-    flags = [(module, module.training) for module in f.modules()]
-    f.eval()
-    try:
-        yield
-    finally:
-        for module, training in flags:
-            module.training = training

@@ -51,7 +51,9 @@ def check_inputs(x: Tensor, y: Tensor, box: Box) -> None:
         raise ValueError(
             f"x {tuple(x.shape)} {x.dtype}, y {tuple(y.shape)}: need floating-point x (n, ...) and one label each"
         )
-    if len(x) and box != UNBOUNDED:
+    # While a CUDA graph is recorded no value can be read; the passes that warm it up have been checked.
+    recording = x.is_cuda and torch.cuda.is_current_stream_capturing()
+    if len(x) and box != UNBOUNDED and not recording:
         low, high = (bound.item() for bound in torch.aminmax(x.detach()))
         if not (low >= box[0] and high <= box[1]):
             raise ValueError(
