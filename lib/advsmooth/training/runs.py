@@ -1,0 +1,136 @@
+"""Trained networks by description: trained when first asked for, then read from the cache.
+
+A :class:`Run` names everything that decides the weights. Several pages ask for the same networks, and a page that was
+stopped asks again for those it had: neither trains twice. A run that was killed continues at its last epoch.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import joblib
+import torch
+from torch import nn
+
+from advsmooth import records
+from advsmooth.data import Dataset
+from advsmooth.models import registry
+from advsmooth.places import CACHE, ROOT
+from advsmooth.training import loop
+from advsmooth.training.loop import Measure, Trained
+from advsmooth.training.recipe import Recipe, describe
+
+FOLDER = CACHE / "networks"
+
+Measures = Mapping[str, Callable[[nn.Module], Measure]]
+"""By column name: a function of the fresh network to what is measured of it after each epoch, such as the distance
+from where it started. What a name measures must not change, for the cache knows the name only."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, from the first weights on.
+
+    Attributes:
+        network: a name of :mod:`advsmooth.models.registry`.
+        arguments: the network's own, such as ``{"w": 2}``.
+        data: training data, on the device of the training.
+        recipe: how.
+        seed: of the first weights and of the training.
+    """
+
+    network: str
+    arguments: Mapping[str, Any]
+    data: Dataset
+    recipe: Recipe
+    seed: int = 0
+
+    def fresh(self) -> nn.Module:
+        """The network before training, on the device of the data."""
+        shape, classes = self.data.shape, len(self.data.class_names)
+        network = registry.build(self.network, in_shape=shape, classes=classes, seed=self.seed, **self.arguments)
+        return network.to(self.data.x.device)
+
+    def key(self, measures: Sequence[str] = ()) -> str:
+        """A name for the result: network, seed, and a hash of all that decides it, code and versions included."""
+        decides = {
+            "network": [self.network, dict(self.arguments)],
+            "data": [self.data.describe(), str(self.data.x.dtype), self.data.x.device.type],
+            "recipe": describe(self.recipe),
+            "seed": self.seed,
+            "measures": sorted(measures),
+            "code": code_version(),
+            "versions": records.versions(),
+        }
+        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        return f"{self.network}-{self.data.name.replace(':', '-').replace('/', '-')}-seed{self.seed}-{digest[:20]}"
+
+
+def trained(
+    run: Run,
+    *,
+    measures: Measures | None = None,
+    folder: Path = FOLDER,
+    progress: TextIO | None = None,
+    every: int = 10,
+) -> Trained:
+    """The network of a run, and the tables of its training; from the cache if it is there.
+
+    Args:
+        run: what to train.
+        measures: further numbers to take after each epoch.
+        folder: of the cache.
+        progress: stream for a line with the time left.
+        every: epochs between checkpoints.
+
+    Raises:
+        ValueError: for a network, recipe or data that do not go together.
+    """
+    model = run.fresh()
+    made = {name: make(model) for name, make in (measures or {}).items()}
+    path = folder / f"{run.key(list(made))}.safetensors"
+    return loop.train(
+        model, run.data, run.recipe, seed=run.seed, measures=made, checkpoint=path, every=every, progress=progress
+    )
+
+
+def trained_all(
+    runs: Sequence[Run], *, measures: Measures | None = None, folder: Path = FOLDER, jobs: int = 1
+) -> list[Trained]:
+    """The networks of several runs, in their order; ``jobs`` of them at a time in processes of one thread each.
+
+    Which run ends first changes nothing: each has generators of its own.
+
+    Raises:
+        ValueError: see :func:`trained`.
+    """
+    if jobs > 1:
+        joblib.Parallel(n_jobs=jobs)(joblib.delayed(_in_one_thread)(run, measures, folder) for run in runs)
+    return [trained(run, measures=measures, folder=folder) for run in runs]
+
+
+def _in_one_thread(run: Run, measures: Measures | None, folder: Path) -> None:
+    torch.set_num_threads(1)
+    trained(run, measures=measures, folder=folder)
+
+
+def code_version() -> str:
+    """A hash of the modules of networks and training; comments and docstrings do not count."""
+    names = {name for module in (registry, loop) for name in records.code_hashes(module.__name__)}
+    bare = [_without_words((ROOT / "lib" / Path(*name.split("."))).with_suffix(".py")) for name in sorted(names)]
+    return hashlib.sha256("\n".join(bare).encode()).hexdigest()
+
+
+def _without_words(path: Path) -> str:
+    source = path if path.exists() else path.with_suffix("") / "__init__.py"
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)

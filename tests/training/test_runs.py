@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from advsmooth import data
+from advsmooth.attacks.gradient import PGD
+from advsmooth.training import runs
+from advsmooth.training.objectives import AdversarialTraining
+from advsmooth.training.recipe import Recipe
+from advsmooth.training.runs import Run
+from advsmooth.training.schedules import Constant
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits").take(96, seed=0)
+
+
+def run(digits, seed=0, eps=0.1, **arguments):
+    recipe = Recipe(AdversarialTraining(PGD(eps=eps, steps=2)), epochs=2, batch=32, rate=Constant(0.1))
+    return Run("lenet", {"w": 1} | arguments, digits, recipe, seed)
+
+
+def norm_from(model):
+    start = [p.detach().clone() for p in model.parameters()]
+    return lambda m: sum((p - q).square().sum() for p, q in zip(m.parameters(), start, strict=True)).sqrt().item()
+
+
+def test_a_run_trains_once_and_is_then_read(digits, tmp_path, monkeypatch):
+    first = runs.trained(run(digits), folder=tmp_path)
+    monkeypatch.setattr(runs.loop._Run, "epoch", lambda *_: pytest.fail("trained again"))
+    again = runs.trained(run(digits), folder=tmp_path)
+    assert all(torch.equal(p, q) for p, q in zip(first.model.parameters(), again.model.parameters(), strict=True))
+    assert again.steps.equals(first.steps)
+    with pytest.raises(pytest.fail.Exception, match="trained again"):  # the control: another run is not taken for it
+        runs.trained(run(digits, seed=1), folder=tmp_path)
+
+
+def test_the_key_tells_apart_all_that_decides_the_weights(digits):
+    keys = [
+        run(digits).key(),
+        run(digits, seed=1).key(),
+        run(digits, eps=0.2).key(),
+        run(digits, w=2).key(),
+        run(digits.take(64)).key(),
+        run(digits.to("cpu", torch.float64)).key(),
+        run(digits).key(["distance"]),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert run(digits).key() == keys[0]
+
+
+def test_measures_are_made_for_the_fresh_network(digits, tmp_path):
+    trained = runs.trained(run(digits), measures={"distance": norm_from}, folder=tmp_path)
+    fresh = run(digits).fresh()
+    assert trained.epochs["distance"].iloc[-1] == pytest.approx(norm_from(fresh)(trained.model), rel=1e-12)
+    assert (trained.epochs["distance"] > 0).all()
+
+
+def test_processes_side_by_side_give_what_one_after_the_other_gives(digits, tmp_path):
+    cases = [run(digits, seed=s) for s in (2, 0, 1)]
+    torch_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = runs.trained_all(cases, folder=tmp_path / "alone")
+        beside = runs.trained_all(cases, folder=tmp_path / "beside", jobs=2)
+    finally:
+        torch.set_num_threads(torch_threads)
+    for a, b in zip(alone, beside, strict=True):
+        assert all(torch.equal(p, q) for p, q in zip(a.model.parameters(), b.model.parameters(), strict=True))
+        assert b.steps.equals(a.steps)
+
+
+def test_comments_and_docstrings_do_not_change_the_code_version(tmp_path):
+    plain, worded, other = tmp_path / "a.py", tmp_path / "b.py", tmp_path / "c.py"
+    plain.write_text("def f(x):\n    return x + 1\n")
+    worded.write_text('"""Words."""\n\n\ndef f(x):\n    """More."""\n    return x + 1  # one\n')
+    other.write_text("def f(x):\n    return x + 2\n")
+    assert runs._without_words(worded) == runs._without_words(plain) != runs._without_words(other)
