@@ -79,3 +79,13 @@ def test_bad_input_is_refused_in_one_line(call, message):
     with pytest.raises(ValueError, match=message) as refusal:
         call(network())
     assert "\n" not in str(refusal.value)
+
+
+def test_distance_from_where_a_model_stood():
+    model = torch.nn.Linear(3, 2)
+    distance = parameter_space.distance_from(model)
+    assert distance(model) == 0
+    with torch.no_grad():
+        model.weight[0, 1] += 3
+        model.bias[1] -= 4
+    assert distance(model) == pytest.approx(5, rel=1e-6)

@@ -66,6 +66,14 @@ SWEEPS = {
         [fcn] * 2,
         [replace(PLAIN, epochs=None, steps=7, per_step=True, rate=Drops(0.1, at=(0.5,)))] * 2,
     ),
+    "Adam": (
+        [fcn] * 3,
+        [replace(r, optimisers=(Optimiser(torch.optim.Adam, {}),)) for r in with_budgets(0.0, 0.02, 0.05)],
+    ),
+    "Adam with decay": (
+        [fcn] * 2,
+        [replace(PLAIN, optimisers=(Optimiser(torch.optim.Adam, {"betas": (0.8, 0.9), "weight_decay": 1e-2}),))] * 2,
+    ),
     "plain descent": ([fcn] * 2, [replace(PLAIN, drop_last=True, optimisers=(Optimiser(torch.optim.SGD, {}),))] * 2),
 }
 
@@ -150,7 +158,7 @@ def test_the_global_generator_is_not_read_and_no_gradient_is_left():
         ([fcn(), fcn()], [PLAIN, replace(PLAIN, batch=8)], "batch=8: must be the same for all, here also 32"),
         ([fcn()], [replace(PLAIN, held_out=5)], "held_out=5: not available for networks trained together"),
         ([fcn()], [replace(PLAIN, awp=Constant(0.1))], "not available for networks trained together"),
-        ([fcn()], [replace(PLAIN, optimisers=(Optimiser(torch.optim.Adam, {}),))], "together only SGD"),
+        ([fcn()], [replace(PLAIN, optimisers=(Optimiser(torch.optim.RMSprop, {}),))], "together only SGD"),
         ([fcn()], [replace(PLAIN, optimisers=(Optimiser(torch.optim.SGD, {"nesterov": True}),))], "together only SGD"),
         ([fcn()], [replace(PLAIN, objective=TRADES())], "together only Standard"),
         ([fcn()], [replace(PLAIN, objective=attacked(0.1, restarts=2))], "together only Standard"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -106,3 +106,12 @@ def standing_at(model: nn.Module, place: Mapping[str, Tensor]) -> Iterator[nn.Mo
         yield model
     finally:
         put(before)
+
+
+def distance_from(model: nn.Module) -> Callable[[nn.Module], float]:
+    """The Euclidean distance of a network's parameters from where ``model`` stands now, as a function of that network.
+
+    For the ``measures`` of :mod:`advsmooth.training.runs`: figure 1c of Liu et al. shows it along the training.
+    """
+    start = point(model)
+    return lambda moved: length({name: value - start[name] for name, value in point(moved).items()})

@@ -5,7 +5,7 @@ order of the data and the same random starts, so the results agree up to roundin
 goes into starting its operations; stacked along a new first axis, twenty of them cost little more than one. Networks of
 different architectures fall into groups that are trained one after the other.
 
-Supported are standard and adversarial training (PGD with one start) by SGD with momentum and weight decay.
+Supported are standard and adversarial training (PGD with one start) by SGD with momentum or by Adam.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ Forward = Callable[[Sequence[Tensor], Tensor], Tensor]
 
 _SHARED = ("epochs", "steps", "batch", "drop_last", "per_step", "optimisers")
 _OWN = ("objective", "rate", "budget")
+_OPTIMISERS: dict[type, set[str]] = {
+    torch.optim.SGD: {"momentum", "weight_decay"},
+    torch.optim.Adam: {"betas", "eps", "weight_decay"},
+}
 _COLUMNS = ("step", "rate", "budget", "loss", "accuracy", "gradient_norm")
 
 
@@ -97,8 +101,9 @@ class _Group:
         self.total = self.recipe.steps or (self.recipe.epochs or 0) * self.batches
         self.forward = stacked_forward(models)
         self.weights = [torch.stack(list(p)).detach() for p in zip(*(m.parameters() for m in models), strict=True)]
-        self.velocity = [torch.zeros_like(weight) for weight in self.weights]
+        self.states: list[dict[str, Tensor]] = [{} for _ in self.weights]
         self.options = self.recipe.optimisers[0].options
+        self.direction = self._adam if self.recipe.optimisers[0].kind is torch.optim.Adam else self._momentum
         self.consumed = 0
 
     def train(self, measures: Mapping[str, Measure]) -> list[Trained]:
@@ -207,11 +212,25 @@ class _Group:
                     parameter.copy_(weight[k])
 
     def _descend(self, gradients: Sequence[Tensor], rates: Tensor) -> None:
-        """SGD with momentum as torch has it: ``v <- momentum v + g + decay w``, ``w <- w - rate v``."""
-        momentum, decay = self.options.get("momentum", 0.0), self.options.get("weight_decay", 0.0)
-        for weight, velocity, gradient in zip(self.weights, self.velocity, gradients, strict=True):
-            velocity.mul_(momentum).add_(gradient).add_(weight, alpha=decay)
-            weight.sub_(rates.reshape(-1, *[1] * (weight.ndim - 1)) * velocity)
+        """A step of SGD or Adam for all members, in torch's arithmetic."""
+        for weight, gradient, state in zip(self.weights, gradients, self.states, strict=True):
+            rate = rates.reshape(-1, *[1] * (weight.ndim - 1))
+            decayed = gradient.add(weight, alpha=self.options.get("weight_decay", 0.0))
+            weight.sub_(rate * self.direction(decayed, state))
+
+    def _momentum(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """``v <- momentum v + g``."""
+        velocity = state.setdefault("velocity", torch.zeros_like(gradient))
+        return velocity.mul_(self.options.get("momentum", 0.0)).add_(gradient)
+
+    def _adam(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
+        """``m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)`` (Kingma and Ba 2015, algorithm 1)."""
+        (first, second), t = self.options.get("betas", (0.9, 0.999)), self.consumed + 1
+        mean = state.setdefault("mean", torch.zeros_like(gradient)).lerp_(gradient, 1 - first)
+        square = state.setdefault("square", torch.zeros_like(gradient))
+        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        scale = (square.sqrt() / math.sqrt(1 - second**t)).add_(self.options.get("eps", 1e-8))
+        return mean / scale / (1 - first**t)
 
     @property
     def _loss(self) -> Loss:
@@ -294,9 +313,10 @@ def _check_recipe(recipe: Recipe, first: Recipe) -> None:
         if field.name not in (*_SHARED, *_OWN) and value != getattr(plain, field.name):
             raise ValueError(f"{field.name}={value!r}: not available for networks trained together; use train")
     (optimiser, *more) = recipe.optimisers
-    if more or optimiser.kind is not torch.optim.SGD or not set(optimiser.options) <= {"momentum", "weight_decay"}:
+    if more or optimiser.kind not in _OPTIMISERS or not set(optimiser.options) <= _OPTIMISERS[optimiser.kind]:
         raise ValueError(
-            f"optimisers={recipe.optimisers!r}: together only SGD with momentum and weight_decay; use train"
+            f"optimisers={recipe.optimisers!r}: together only SGD with momentum and weight_decay, or Adam with betas, "
+            "eps and weight_decay; use train"
         )
     if _template(recipe) != _template(first):
         raise ValueError("objective: must be the same for all, apart from the budget and step size of the attack")

@@ -1,0 +1,64 @@
+import math
+
+import pytest
+import torch
+
+from advsmooth import data
+from advsmooth.training import published
+from advsmooth.training.published import liu_budget, liu_budgets, liu_mnist
+from advsmooth.training.schedules import Constant
+
+
+@pytest.mark.parametrize(
+    ("name", "cifar10", "reached"),
+    [
+        ("cosine", False, math.acos(1 - 2 * 0.4 / 0.6) / math.pi),
+        ("linear", False, 0.5),
+        ("cosine", True, 0.5),
+        ("linear", True, 0.5),
+    ],
+)
+def test_the_target_is_reached_where_equation_5_says(name, cifar10, reached):
+    eps = 8 / 255 if cifar10 else 0.4
+    budget = liu_budget(name, eps, cifar10=cifar10)
+    times = [k / 1000 for k in range(1001)]
+    values = [budget(t, 1.0) for t in times]
+    assert values[0] == 0
+    assert values == sorted(values)
+    first = next(t for t, value in zip(times, values, strict=True) if value >= eps * (1 - 1e-12))
+    assert first == pytest.approx(reached, abs=2e-3)
+    assert max(values) == eps
+
+
+def test_other_targets_keep_the_ratio_and_stay_budgets():
+    assert liu_budget("cosine", 0.2)(0.5, 1.0) == pytest.approx(0.15)
+    assert liu_budget("linear", 0.8)(0.5, 1.0) == pytest.approx(0.5)  # eps_max is at most the pixel range
+    assert liu_budget("linear", 0.0)(0.7, 1.0) == 0
+    assert liu_budget("constant", 0.4)(0.0, 1.0) == 0.4
+    with pytest.raises(ValueError, match="schedule='sine': allowed is constant, cosine, linear"):
+        liu_budget("sine", 0.1)
+
+
+def test_the_published_recipe():
+    recipe = liu_mnist(0.4)
+    assert (recipe.epochs, recipe.steps, recipe.batch) == (100, None, 128)
+    assert recipe.rate(3, 100) == 1e-4
+    attack = recipe.objective.attack
+    assert (attack.eps, attack.steps, attack.step, attack.norm, attack.random_start) == (0.4, 50, 0.01, "linf", True)
+    assert attack.steps == round(0.4 / 0.01) + 10
+    assert recipe.optimisers[0].kind is torch.optim.Adam
+
+
+def test_a_scheduled_budget_leaves_the_steps_of_the_attack():
+    recipe = liu_mnist(0.4, budget=liu_budget("linear", 0.4), steps=10, rate=Constant(1e-3), pgd_steps=6, step_size=0.1)
+    early = recipe.objective.at_budget(recipe.budget(1, 10)).attack
+    assert (early.eps, early.steps, early.step) == (pytest.approx(0.08), 6, 0.1)
+    assert set(published.LIU_BUDGETS) == {"constant", "cosine", "linear"}
+
+
+def test_one_run_for_each_budget_and_seed():
+    digits = data.load("digits").take(40)
+    found = liu_budgets(digits, [0.0, 0.3], [5, 6], w=1, steps=3, pgd_steps=2)
+    assert [(run.recipe.objective.attack.eps, run.seed) for run in found] == [(0.0, 5), (0.0, 6), (0.3, 5), (0.3, 6)]
+    assert found[2].recipe.objective.attack.step == pytest.approx(0.1)
+    assert len({run.key() for run in found}) == 4
