@@ -83,7 +83,7 @@ def test_bad_input_is_refused_in_one_line(call, message):
 
 def test_distance_from_where_a_model_stood():
     model = torch.nn.Linear(3, 2)
-    distance = parameter_space.distance_from(model)
+    distance = space.distance_from(model)
     assert distance(model) == 0
     with torch.no_grad():
         model.weight[0, 1] += 3
