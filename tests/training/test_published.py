@@ -62,3 +62,20 @@ def test_one_run_for_each_budget_and_seed():
     assert [(run.recipe.objective.attack.eps, run.seed) for run in found] == [(0.0, 5), (0.0, 6), (0.3, 5), (0.3, 6)]
     assert found[2].recipe.objective.attack.step == pytest.approx(0.1)
     assert len({run.key() for run in found}) == 4
+
+
+@pytest.mark.parametrize("name", published.LIU_BUDGETS)
+def test_the_mean_share_is_the_integral(name):
+    values = [liu_budget(name, 0.4)(k + 0.5, 10_000) for k in range(10_000)]
+    assert published.mean_share(name) == pytest.approx(sum(values) / 10_000 / 0.4, rel=1e-6)
+
+
+def test_controls_have_the_mean_of_the_warm_up_and_another_order():
+    warm = [liu_budget("cosine", 0.4)(k + 0.5, 10_000) for k in range(10_000)]
+    for name, schedule in published.warmup_controls(0.4).items():
+        values = [schedule(k + 0.5, 10_000) for k in range(10_000)]
+        assert sum(values) == pytest.approx(sum(warm), rel=1e-3), name
+        assert values != warm
+    backwards = published.Reversed(liu_budget("cosine", 0.4))
+    assert [backwards(10_000 - k - 0.5, 10_000) for k in range(10_000)] == pytest.approx(warm)
+    assert backwards(0, 10) == 0.4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -12,7 +14,7 @@ from advsmooth.data import Dataset
 from advsmooth.training.objectives import AdversarialTraining
 from advsmooth.training.recipe import Optimiser, Recipe
 from advsmooth.training.runs import Run
-from advsmooth.training.schedules import Constant, CosineBudget, LinearBudget, Schedule
+from advsmooth.training.schedules import Constant, CosineBudget, Delayed, LinearBudget, Schedule
 
 LiuBudget = Literal["constant", "cosine", "linear"]
 LIU_BUDGETS: tuple[LiuBudget, ...] = get_args(LiuBudget)
@@ -41,6 +43,46 @@ def liu_budget(name: str, eps: float, *, cifar10: bool = False) -> Schedule:
         return Constant(eps)
     largest = min(1.0, (_CIFAR10_OVERSHOOT if cifar10 else _MNIST_OVERSHOOT)[name] * eps)
     return CosineBudget(eps, largest) if name == "cosine" else LinearBudget(eps, largest)
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """A schedule run backwards: the same mean, the end first. No schedule of the papers; a control."""
+
+    schedule: Schedule
+
+    def __call__(self, t: float, total: float) -> float:
+        """The value at ``total - t``."""
+        return self.schedule(max(0.0, total - t), total)
+
+
+def mean_share(name: str) -> float:
+    """The mean of :func:`liu_budget` over a training, as a share of its target (MNIST).
+
+    With ``r = eps_max / eps`` the linear budget has mean ``1 - 1 / (2 r)``. The cosine budget reaches its target at
+    ``u = arccos(1 - 2 / r) / pi`` and has mean ``r / 2 (u - sin(pi u) / pi) + 1 - u``.
+    """
+    if name == "constant":
+        return 1.0
+    r = _MNIST_OVERSHOOT[name]
+    if name == "linear":
+        return 1 - 1 / (2 * r)
+    u = math.acos(1 - 2 / r) / math.pi
+    return r / 2 * (u - math.sin(math.pi * u) / math.pi) + 1 - u
+
+
+def warmup_controls(eps: float) -> dict[str, Schedule]:
+    """Budgets with the mean of the cosine warm-up that are not one: does the mean explain its effect, or the order?
+
+    ``weaker``: constant at the mean. ``late``: no attack at first, then the full budget. ``backwards``: the full budget
+    first, falling in the end.
+    """
+    share = mean_share("cosine")
+    return {
+        "weaker": Constant(share * eps),
+        "late": Delayed(Constant(eps), 1 - share),
+        "backwards": Reversed(liu_budget("cosine", eps)),
+    }
 
 
 def liu_mnist(
@@ -84,35 +126,37 @@ def liu_mnist(
     )
 
 
-def liu_budgets(
+def liu_short(
     data: Dataset,
-    budgets: Sequence[float],
+    eps: float,
     seeds: Sequence[int],
     *,
     w: int,
     steps: int,
-    rate: float = 1e-3,
+    budget: Schedule | None = None,
+    rate: Schedule | float = 1e-3,
     pgd_steps: int = 6,
     batch: int = 128,
 ) -> list[Run]:
-    """One network for each budget and seed, in this order: what figures 8 to 12 and 15 of Liu et al. look at.
+    """A LeNet of width ``w`` for each seed, trained as in :func:`liu_mnist` but shorter.
 
-    LeNet of width ``w`` trained at a constant budget. Shorter than the published runs: ``steps`` mini-batches at a
-    higher rate, and attacks of fewer and longer steps, each a third of the budget.
+    ``steps`` mini-batches at a higher rate, and attacks of fewer and longer steps, each a third of the budget.
     """
-    return [
-        Run("lenet", {"w": w}, data, recipe, seed)
-        for recipe in (
-            liu_mnist(
-                eps,
-                rate=rate,
-                steps=steps,
-                pgd_steps=pgd_steps,
-                step_size=eps / 3,
-                batch=batch,
-                channels_last=True,
-            )
-            for eps in budgets
-        )
-        for seed in seeds
-    ]
+    recipe = liu_mnist(
+        eps,
+        budget=budget,
+        rate=rate,
+        steps=steps,
+        pgd_steps=pgd_steps,
+        step_size=eps / 3,
+        batch=batch,
+        channels_last=True,
+    )
+    return [Run("lenet", {"w": w}, data, recipe, seed) for seed in seeds]
+
+
+def liu_budgets(
+    data: Dataset, budgets: Sequence[float], seeds: Sequence[int], *, w: int, steps: int, **options: Any
+) -> list[Run]:
+    """:func:`liu_short` at each constant budget: what figures 8 to 12 and 15 of Liu et al. look at."""
+    return [run for eps in budgets for run in liu_short(data, eps, seeds, w=w, steps=steps, **options)]
