@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from advsmooth import data
-from advsmooth.training import published
-from advsmooth.training.published import liu_budget, liu_budgets, liu_mnist
+from advsmooth.training import published, runs
+from advsmooth.training.published import liu_budget, liu_budgets, liu_mnist, liu_short
 from advsmooth.training.schedules import Constant
 
 
@@ -79,3 +79,27 @@ def test_controls_have_the_mean_of_the_warm_up_and_another_order():
     backwards = published.Reversed(liu_budget("cosine", 0.4))
     assert [backwards(10_000 - k - 0.5, 10_000) for k in range(10_000)] == pytest.approx(warm)
     assert backwards(0, 10) == 0.4
+
+
+def test_a_replay_is_the_beginning_of_the_run():
+    digits = data.load("digits").take(100, seed=0)
+    (run,) = liu_short(digits, 0.1, [4], w=1, steps=9, rate=1e-3)
+    whole = runs.loop.train(run.fresh(), digits, run.recipe, seed=4).steps
+    again = published.replay("digits", 100, 0.1, 1, 4, steps=2)
+    assert again["loss 1"] == whole.loss[0] != again["loss 2"] == whole.loss[1]
+    assert again["gradient_norm 2"] == whole.gradient_norm[1]
+
+
+def test_the_runs_of_the_warm_up_experiments():
+    digits = data.load("digits").take(40)
+    table = published.warmup_runs(digits, 0.2, [0, 1, 2], rates=[1e-3, 1e-2], rate=1e-3, widths=[1, 2], w=2, steps=5)
+    assert table.groupby("part").size().to_dict() == {"control": 21, "rate": 18, "rate warm-up": 6, "width": 18}
+    same = table[(table.schedule == "cosine") & (table.rate == 1e-3) & (table.w == 2) & (table.seed == 0)]
+    assert list(same.part) == ["rate", "width", "control"]
+    assert len({run.key() for run in same.run}) == 1  # trained once, shown in three figures
+    twice = table[table.schedule == "twice"].run.iloc[0].recipe
+    assert twice.steps == 10
+    warm = table[table.part == "rate warm-up"].run.iloc[0].recipe
+    assert [warm.rate(t, 100) for t in (0, 5, 10, 60)] == pytest.approx([0, 5e-4, 1e-3, 1e-3])
+    assert warm.budget(0, 100) == 0.2
+    assert len({run.key() for run in table.run}) == 63 - 9 - 9

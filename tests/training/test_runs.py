@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -76,3 +78,19 @@ def test_comments_and_docstrings_do_not_change_the_code_version(tmp_path):
     worded.write_text('"""Words."""\n\n\ndef f(x):\n    """More."""\n    return x + 1  # one\n')
     other.write_text("def f(x):\n    return x + 2\n")
     assert runs._without_words(worded) == runs._without_words(plain) != runs._without_words(other)
+
+
+def test_together_without_a_cache_is_each_alone(digits, tmp_path):
+    cases = [run(digits.to("cpu", torch.float64), seed=s) for s in (0, 1)]
+    with pytest.raises(ValueError, match="runs on different data"):
+        runs.trained_together(cases)
+    double = digits.to("cpu", torch.float64)
+    cases = [replace(case, data=double) for case in cases]
+    fresh = Run.fresh
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "fresh", lambda self: fresh(self).double())
+        together = runs.trained_together(cases, measures={"distance": norm_from})
+        alone = runs.trained_all(cases, measures={"distance": norm_from}, folder=tmp_path)
+    for a, b in zip(together, alone, strict=True):
+        assert a.epochs["distance"].tolist() == pytest.approx(b.epochs["distance"].tolist(), rel=1e-8)
+        assert a.steps["loss"].tolist() == pytest.approx(b.steps["loss"].tolist(), rel=1e-8)

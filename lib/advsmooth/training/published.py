@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import pandas as pd
 import torch
 
+from advsmooth import data as data_sets
 from advsmooth.attacks.gradient import PGD
 from advsmooth.data import Dataset
+from advsmooth.training import loop
 from advsmooth.training.objectives import AdversarialTraining
 from advsmooth.training.recipe import Optimiser, Recipe
 from advsmooth.training.runs import Run
-from advsmooth.training.schedules import Constant, CosineBudget, Delayed, LinearBudget, Schedule
+from advsmooth.training.schedules import Constant, CosineBudget, Delayed, LinearBudget, Schedule, Warmup
 
 LiuBudget = Literal["constant", "cosine", "linear"]
 LIU_BUDGETS: tuple[LiuBudget, ...] = get_args(LiuBudget)
@@ -160,3 +163,70 @@ def liu_budgets(
 ) -> list[Run]:
     """:func:`liu_short` at each constant budget: what figures 8 to 12 and 15 of Liu et al. look at."""
     return [run for eps in budgets for run in liu_short(data, eps, seeds, w=w, steps=steps, **options)]
+
+
+def warmup_runs(
+    data: Dataset,
+    eps: float,
+    seeds: Sequence[int],
+    *,
+    rates: Sequence[float],
+    rate: float,
+    widths: Sequence[int],
+    w: int,
+    steps: int,
+    **options: Any,
+) -> pd.DataFrame:
+    """The runs behind figures 4, 13 and 14 of Liu et al., and controls: one row each.
+
+    Args:
+        data: training data.
+        eps: the budget at the end, pixel scale.
+        seeds: networks of each kind.
+        rates: learning rates of figures 4 and 13; width ``w``.
+        rate: the learning rate of everything else.
+        widths: of figure 14.
+        w: the width of everything else.
+        steps: mini-batches.
+        options: of :func:`liu_short`.
+
+    Returns:
+        Columns ``part`` (``rate``, ``rate warm-up``, ``width`` or ``control``), ``schedule``, ``rate``, ``w``, ``seed``
+        and ``run``. The control ``twice`` is the constant budget for twice the mini-batches.
+    """
+    rows: list[tuple[str, str, float, int, Run]] = []
+
+    def add(part: str, name: str, rate: float, w: int, budget: Schedule, of_rate: Schedule | None, steps: int) -> None:
+        made = liu_short(data, eps, seeds, w=w, steps=steps, budget=budget, rate=of_rate or Constant(rate), **options)
+        rows.extend((part, name, rate, w, run) for run in made)
+
+    for name in LIU_BUDGETS:
+        for each in rates:
+            add("rate", name, each, w, liu_budget(name, eps), None, steps)
+        for width in widths:
+            add("width", name, rate, width, liu_budget(name, eps), None, steps)
+        add("control", name, rate, w, liu_budget(name, eps), None, steps)
+    for each in rates:
+        add("rate warm-up", "constant", each, w, Constant(eps), Warmup(Constant(each), 0.1), steps)
+    for control, budget in warmup_controls(eps).items():
+        add("control", control, rate, w, budget, None, steps)
+    add("control", "twice", rate, w, Constant(eps), None, 2 * steps)
+    table = pd.DataFrame(rows, columns=["part", "schedule", "rate", "w", "run"])
+    return table.assign(seed=[run.seed for run in table.run])
+
+
+def replay(dataset: str, n: int, eps: float, w: int, seed: int, steps: int = 3) -> dict[str, float]:
+    """The first mini-batches of a run of :func:`liu_short` at a constant budget: what a record stores to be run again.
+
+    Args:
+        dataset: name of the data set.
+        n: of its images, drawn with seed 0.
+        eps: the budget, pixel scale.
+        w: width factor.
+        seed: of the run.
+        steps: mini-batches.
+    """
+    images = data_sets.load(dataset).take(n, seed=0)
+    (run,) = liu_short(images, eps, [seed], w=w, steps=steps)
+    found = loop.train(run.fresh(), images, run.recipe, seed=seed).steps
+    return {f"{name} {k}": float(found[name].iloc[k - 1]) for name in ("loss", "gradient_norm") for k in (1, steps)}

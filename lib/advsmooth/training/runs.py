@@ -7,10 +7,11 @@ stopped asks again for those it had: neither trains twice. A run that was killed
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,6 +24,7 @@ from advsmooth.data import Dataset
 from advsmooth.models import registry
 from advsmooth.places import CACHE, ROOT
 from advsmooth.training import loop
+from advsmooth.training.ensembles import train_together
 from advsmooth.training.loop import Measure, Trained
 from advsmooth.training.recipe import Recipe, describe
 
@@ -115,13 +117,44 @@ def trained_all(
     return [trained(run, measures=measures, folder=folder) for run in runs]
 
 
+def trained_together(runs: Sequence[Run], *, measures: Measures | None = None) -> list[Trained]:
+    """The same in one vectorised pass for all runs of one length, without the cache (see :mod:`.ensembles`).
+
+    The memory layout of a recipe does not apply here; it changes results by rounding only.
+
+    Raises:
+        ValueError: for networks or recipes that cannot be trained together, or runs on different data.
+    """
+    if any(run.data is not runs[0].data for run in runs):
+        raise ValueError("runs on different data cannot be trained together; use trained_all")
+    models = [run.fresh() for run in runs]
+    made = {name: {id(model): make(model) for model in models} for name, make in (measures or {}).items()}
+    found: dict[int, Trained] = {}
+    for length in {(run.recipe.epochs, run.recipe.steps) for run in runs}:
+        group = [k for k, run in enumerate(runs) if (run.recipe.epochs, run.recipe.steps) == length]
+        results = train_together(
+            [models[k] for k in group],
+            runs[0].data,
+            [replace(runs[k].recipe, channels_last=False) for k in group],
+            seeds=[runs[k].seed for k in group],
+            measures={name: _of_its_own(each) for name, each in made.items()},
+        )
+        found |= zip(group, results, strict=True)
+    return [found[k] for k in range(len(runs))]
+
+
+def _of_its_own(each: Mapping[int, Measure]) -> Measure:
+    return lambda model: each[id(model)](model)
+
+
 def _in_one_thread(run: Run, measures: Measures | None, folder: Path) -> None:
     torch.set_num_threads(1)
     trained(run, measures=measures, folder=folder)
 
 
+@functools.cache
 def code_version() -> str:
-    """A hash of the modules of networks and training; comments and docstrings do not count."""
+    """A hash of the modules of networks and training, read once; comments and docstrings do not count."""
     names = {name for module in (registry, loop) for name in records.code_hashes(module.__name__)}
     bare = [_without_words((ROOT / "lib" / Path(*name.split("."))).with_suffix(".py")) for name in sorted(names)]
     return hashlib.sha256("\n".join(bare).encode()).hexdigest()
