@@ -79,7 +79,7 @@ plotting.use_theme()
 PAGE = "liu2020/stuck_and_restless"
 
 # %% tags=["parameters"]
-scale: str = "quick"  # quick (digits, seconds) | cpu (MNIST, about an hour, cached)
+scale: str = "quick"  # quick (digits, seconds) | cpu (MNIST, about an hour, cached) | gpu (LeNet(16))
 seed: int = 0  # first seed of the networks
 seeds: int = None  # networks for each budget
 dataset: str = None  # digits, mnist, or imagefolder:PATH
@@ -97,13 +97,13 @@ cfg = settings.resolve(
     globals(),
     seeds=settings.count(at_least=3, quick=5, cpu=3),
     dataset=settings.text(quick="digits", cpu="mnist"),
-    n=settings.count(at_least=50, quick=1437, cpu=8000),
-    w=settings.count(quick=2, cpu=4),
+    n=settings.count(at_least=50, quick=1437, cpu=8000, gpu=60_000),
+    w=settings.count(quick=2, cpu=4, gpu=16),
     budgets=settings.numbers(at_least=0, at_most=1, quick=[0, 0.05, 0.1, 0.15, 0.3], cpu=[0, 0.1, 0.2, 0.3, 0.4]),
-    steps=settings.count(at_least=20, quick=200, cpu=2000),
+    steps=settings.count(at_least=20, quick=200, cpu=2000, gpu=9380),
     first=settings.count(at_least=10, quick=40, cpu=500),
-    rate=settings.number(at_least=0, quick=3e-3, cpu=1e-3),
-    pgd_steps=settings.count(quick=3, cpu=6),
+    rate=settings.number(at_least=0, quick=3e-3, cpu=1e-3, gpu=1e-4),
+    pgd_steps=settings.count(quick=3, cpu=6, gpu=20),
     batch=settings.count(quick=64, cpu=128),
 )
 cfg
@@ -116,7 +116,7 @@ cfg
 # the same mini-batches in the same order.
 
 # %% tags=["hide-input"]
-loaded = data.load(cfg.dataset)
+loaded = data.load(cfg.dataset, device=cfg.device)
 images = loaded.take(min(cfg.n, len(loaded)), seed=0)
 budgets_used = sorted(cfg.budgets)
 own = {"w": cfg.w, "steps": cfg.steps, "rate": cfg.rate, "pgd_steps": cfg.pgd_steps, "batch": cfg.batch}
