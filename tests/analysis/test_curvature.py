@@ -335,3 +335,27 @@ def test_on_cuda():
     pairs = curvature.top_eigenpairs(curvature.matrix(dense), 3, generator=settings.generator(0))
     assert pairs.vectors.is_cuda
     assert pairs.values.tolist() == pytest.approx([49, 48, 47], rel=1e-6)
+
+
+def test_the_gauss_newton_part_of_the_cross_entropy_is_the_whole_hessian_of_a_linear_model():
+    g = settings.generator(5)
+    model = nn.Linear(4, 3).double()
+    x = torch.randn(9, 4, generator=g, dtype=torch.float64)
+    y = torch.randint(0, 3, (9,), generator=g)
+    found = curvature.gauss_newton(model, x, batch=4)
+    whole = curvature.model_hessian(model, x, y)
+    v = torch.randn(found.size, generator=g, dtype=torch.float64)
+    torch.testing.assert_close(found @ v, whole @ v)
+
+
+def test_an_undecided_gauss_newton_has_equal_probabilities():
+    g = settings.generator(6)
+    model = nn.Linear(4, 3).double()
+    x = torch.randn(9, 4, generator=g, dtype=torch.float64)
+    found = curvature.gauss_newton(model, x, undecided=True)
+    v = torch.randn(found.size, generator=g, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight.zero_()
+        model.bias.zero_()
+    torch.testing.assert_close(found @ v, curvature.gauss_newton(model, x) @ v)
+    assert float(v @ (found @ v)) > 0

@@ -139,6 +139,42 @@ def model_hessian(
     return Operator(apply, sum_of_batches.size, sum_of_batches.dtype, sum_of_batches.device)
 
 
+def gauss_newton(model: nn.Module, x: Tensor, *, undecided: bool = False, batch: int = 1024) -> Operator:
+    """The part of the cross-entropy's Hessian that comes from the softmax: the mean of ``J^T (diag p - p p^T) J``.
+
+    ``J`` is the derivative of the logits of one example in the parameters, ``p`` its softmax; labels do not enter. The
+    Hessian has one more term, the second derivatives of the logits weighted by ``p`` minus the label, which is small
+    where the examples are fitted. Positive semidefinite, in eval mode.
+
+    Args:
+        model: maps ``(n, ...)`` to logits ``(n, K)``.
+        x: inputs, clean or adversarial; they are constants.
+        undecided: put ``p = 1 / K`` for every example. What is left measures how strongly the parameters move the
+            logits, however sure the network is.
+        batch: examples at a time; a graph of each is kept.
+    """
+    here, fixed = point(model), {**point(model), **buffers(model)}
+
+    def part(some: Tensor) -> Operator:
+        def logits(moving: Point) -> Tensor:
+            return torch.func.functional_call(model, {**fixed, **moving}, (some,))
+
+        with frozen(model):
+            found, pull = torch.func.vjp(logits, here)[:2]
+        p = torch.full_like(found, 1 / found.shape[1]) if undecided else found.detach().softmax(1)
+
+        def apply(vector: Tensor) -> Tensor:
+            with _quiet(), frozen(model):
+                moved = torch.func.jvp(logits, (here,), (unflat(vector, here),))[1]
+                weighted = p * (moved - (p * moved).sum(1, keepdim=True))
+                return flat(pull(weighted)[0]).detach() / len(x)
+
+        first = next(iter(here.values()))
+        return Operator(apply, sum(tensor.numel() for tensor in here.values()), first.dtype, first.device)
+
+    return total([part(some) for some, _ in batches(x, x, batch)])
+
+
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what torch says of its own insides when forward mode or ``linearize`` is first used."""
