@@ -61,6 +61,7 @@ from advsmooth.analysis import early_and_late
 from advsmooth.attacks.audit import audit
 from advsmooth.attacks.evaluation import robust_error
 from advsmooth.attacks.gradient import PGD
+from advsmooth.attacks.losses import margin
 from advsmooth.training import published, runs
 
 plotting.use_theme()
@@ -81,6 +82,7 @@ w: int = None  # the width factor where only one is used
 steps: int = None  # mini-batches of training
 pgd_steps: int = None  # attack steps in training, each a third of the target
 batch: int = None  # examples of a mini-batch
+restarts: int = None  # of the attack on the test images
 
 # %% tags=["hide-input"]
 cfg = settings.resolve(
@@ -88,7 +90,7 @@ cfg = settings.resolve(
     seeds=settings.count(at_least=3, quick=3),
     dataset=settings.text(quick="digits", cpu="mnist"),
     n=settings.count(at_least=50, quick=1437, cpu=8000, gpu=60_000),
-    test_n=settings.count(at_least=20, quick=360, cpu=1000, gpu=10_000),
+    test_n=settings.count(at_least=20, quick=200, cpu=1000, gpu=10_000),
     eps=settings.radius(quick=0.15, cpu=0.4),
     rates=settings.numbers(at_least=0, quick=[1e-3, 3e-3, 1e-2], gpu=[1e-4, 3e-4, 1e-3]),
     rate=settings.number(at_least=0, quick=3e-3, gpu=1e-4),
@@ -97,6 +99,7 @@ cfg = settings.resolve(
     steps=settings.count(at_least=10, quick=200, cpu=1000, gpu=9380),
     pgd_steps=settings.count(quick=3, cpu=6, gpu=20),
     batch=settings.count(quick=64, cpu=128),
+    restarts=settings.count(quick=1, cpu=3),
 )
 cfg
 
@@ -130,7 +133,7 @@ train = runs.trained_together if cfg.scale == "quick" else runs.trained_all
 trained = dict(zip(unique, train(list(unique.values())), strict=True))
 
 # %% tags=["hide-input"]
-attack = PGD(eps=cfg.eps, steps=20, step_size=cfg.eps / 8)
+attack = PGD(eps=cfg.eps, steps=40, step_size=cfg.eps / 8, loss=margin, restarts=cfg.restarts, early_stop=True)
 
 
 def judged(result: runs.Trained) -> dict[str, float]:
@@ -146,12 +149,14 @@ table = pd.concat([planned.drop(columns="run"), pd.DataFrame([judgements[run.key
 # %% [markdown]
 # ## Is the attack strong enough?
 #
-# Robust errors are those under 20 steps of PGD. The audit asks, for the cosine warm-up of the first seed, whether more steps, more
-# restarts or a stronger attack find more, whether gradients vanish, and whether everything breaks at a budget of 1.
+# Robust errors are those under 40 steps of PGD on the margin between the label and the runner-up. (Twenty steps on the
+# cross-entropy, our first choice, missed 17 of 100 images on MNIST that a stronger attack breaks.) The audit asks, for the cosine
+# warm-up of the first seed, whether more steps, more restarts or a stronger attack find more, whether gradients vanish, and whether
+# everything breaks at a budget of 1. Where it still finds more, the errors on this page are too low by about as much.
 
 # %% tags=["hide-input"]
 best = planned[(planned.part == "control") & (planned.schedule == "cosine")].run.iloc[0]
-few = min(100 if cfg.scale == "quick" else 300, len(test))
+few = min(60 if cfg.scale == "quick" else 200, len(test))
 audited = audit(
     trained[best.key()].model, test.x[:few], test.y[:few], attack, generator=settings.generator(cfg.seed), allowed=0.03
 )
@@ -192,7 +197,9 @@ for ax, (name, (t, _)) in zip(axes[0], sources.items(), strict=True):
     ax.set_xscale("log")
     plotting.label(ax, name, "learning rate of Adam", "robust test error (%)" if ax is axes[0, 0] else "")
 axes[0, 0].legend(fontsize=8)
-note = "; ".join(w["sample"] if w["scale"] == cfg.scale else "record at cpu scale" for _, w in sources.values())
+note = f"{cfg.scale} scale: {here['sample']}"
+if record is not None:
+    note += f"\nrecord: {record.scale} scale, MNIST, n = 8,000, 3 seeds, 1,000 test images"
 plotting.finish(fig, note)
 
 # %% [markdown]
@@ -395,7 +402,8 @@ claims.report(
 # %% [markdown]
 # ## Limits, and one thing to try
 #
-# The networks are narrow, so the constant budget does not lose by a few points, as in table 1, but by not starting at all. At the
+# The attack steps of training keep their length while the budget grows; in the authors' public code they grow with it. The networks are narrow,
+# so the constant budget does not lose by a few points, as in table 1, but by not starting at all. At the
 # published width it starts, and the published gain of two points is a different and smaller effect, untested here.
 #
 # At a smaller target the constant budget starts too. Does the warm-up still help?
