@@ -58,9 +58,7 @@ PAGE = "liu2020/attacks_that_change_their_mind"
 figure_3, figure_10 = claims.claim("liu2020-fig3"), claims.claim("liu2020-fig10")
 
 # %% tags=["parameters"]
-scale: str = (
-    "quick"  # quick (digits, seconds) | cpu (MNIST; training takes an hour and is cached, measuring 15 minutes)
-)
+scale: str = "quick"  # quick (digits, seconds) | cpu (MNIST, an hour with training, cached)
 seed: int = 0  # first seed of the networks
 seeds: int = None  # networks for each budget
 dataset: str = None  # digits, mnist, or imagefolder:PATH

@@ -53,9 +53,7 @@ PAGE = "liu2020/connected_minima"
 ORDER = claims.claim("liu2020-fig15").published["bezier_order"]["MNIST"]
 
 # %% tags=["parameters"]
-scale: str = (
-    "quick"  # quick (digits, seconds) | cpu (MNIST; training takes an hour and is cached, the curves 15 minutes)
-)
+scale: str = "quick"  # quick (digits, seconds) | cpu (MNIST, an hour with training, cached)
 seed: int = 0  # first seed of the networks
 seeds: int = None  # networks for each budget; joined in disjoint pairs if there are six or more, else in a ring
 dataset: str = None  # digits, mnist, or imagefolder:PATH
