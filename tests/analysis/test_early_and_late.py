@@ -48,6 +48,7 @@ def test_the_gradient_vanishes_at_a_minimum():
 
 def test_better_than_constant():
     y = torch.tensor([0, 0, 0, 1])
+    assert el.majority(y) == 0.75
     assert el.left_the_start(0.86, y)
     assert not el.left_the_start(0.84, y)
 

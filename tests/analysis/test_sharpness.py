@@ -162,9 +162,8 @@ def test_a_budget_at_which_a_network_learned_nothing_is_set_aside():
     assert sharpness.overview(table)["learned"].tolist() == ["2 of 2", "0 of 2"]
 
 
-def test_shares_and_majorities():
+def test_shares_and_rows():
     assert sharpness.share_at_first(pd.Series({0.0: 1.0, 0.1: 1.5, 0.2: 3.0})) == 0.25
-    assert sharpness.majority(torch.tensor([0, 1, 1, 2])) == 0.5
     rows = sharpness.rows(0.1, 2, {"a": [5.0, 6.0], "b": 7.0, "c": {30: 8.0}})
     assert rows[["quantity", "index", "value"]].to_numpy().tolist() == [
         ["a", 1, 5],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from advsmooth.analysis.empirical import batches
 from advsmooth.analysis.parameter_space import length, point
 from advsmooth.attacks.isolation import frozen
 from advsmooth.attacks.losses import Loss, cross_entropy
+
+MARGIN = 0.1
+"""By how much a network must beat a constant classifier to count as one that has learned something."""
 
 
 def phases(steps: pd.DataFrame, first: int, bins: int) -> pd.DataFrame:
@@ -69,9 +71,14 @@ def gradient_norm(model: nn.Module, x: Tensor, y: Tensor, *, loss: Loss = cross_
     return length(summed)
 
 
-def left_the_start(accuracy: float, y: Tensor, *, margin: float = 0.1) -> bool:
-    """Whether a network is better than a constant classifier by a margin: accuracy above the largest class's share."""
-    return accuracy > functional.one_hot(y).double().mean(0).max().item() + margin
+def majority(y: Tensor) -> float:
+    """Share of the most frequent label: the accuracy of the best constant classifier."""
+    return float(torch.bincount(y).max()) / len(y)
+
+
+def left_the_start(accuracy: float, y: Tensor) -> bool:
+    """Whether a network is better than a constant classifier: accuracy above :func:`majority` by :data:`MARGIN`."""
+    return accuracy > majority(y) + MARGIN
 
 
 def silence(model: nn.Module, layer: str, *, bias: float = -1e3) -> None:

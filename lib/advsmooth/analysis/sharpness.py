@@ -34,13 +34,12 @@ from torch import Tensor, nn
 from advsmooth import settings
 from advsmooth.analysis import curvature, landscape
 from advsmooth.analysis.curvature import Eigenpairs
+from advsmooth.analysis.early_and_late import MARGIN, majority
 from advsmooth.analysis.empirical import Attack, adversarial_examples, batches, mean_loss, zero_one
 from advsmooth.analysis.parameter_space import point, unflat
 from advsmooth.attacks.isolation import frozen
 from advsmooth.attacks.losses import cross_entropy
 
-MARGIN = 0.1
-"""A network counts as trained if its robust accuracy exceeds the share of the largest class by more than this."""
 COLUMNS = ["eps", "seed", "quantity", "index", "value"]
 
 # --- one network --------------------------------------------------------------------------------------------------
@@ -212,11 +211,6 @@ def surface(
     return landscape.contour(model, x, y, plane, grid, attack=attack, seed=seed)["loss"].tolist()
 
 
-def majority(y: Tensor) -> float:
-    """Share of the most frequent label: the accuracy of the best constant classifier."""
-    return float(torch.bincount(y).max()) / len(y)
-
-
 # --- training losses ------------------------------------------------------------------------------------------------
 
 
@@ -261,7 +255,7 @@ def networks(study: pd.DataFrame) -> pd.DataFrame:
 
     ``top`` and ``sum`` are the first eigenvalue and the sum of those measured, ``top_normalised`` and
     ``sum_normalised`` the same over ``scale``, the mean loss at random parameters at that budget; ``learned`` says
-    whether the network is better than a constant (:data:`MARGIN`).
+    whether the network is better than a constant (:data:`~advsmooth.analysis.early_and_late.MARGIN`).
     """
     own = study[~study["quantity"].str.startswith("scale")]
     single = own[own["index"] == 0].pivot_table(index=["eps", "seed"], columns="quantity", values="value")
