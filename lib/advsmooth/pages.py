@@ -139,7 +139,9 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
                 kernel_name=_KERNEL["name"],
                 progress_bar=False,
                 cwd=str(ROOT),
-                extra_arguments=["--log-level=ERROR"],  # else every kernel warns that loopback is not encrypted
+                # Else every kernel warns that loopback is not encrypted, and some report the interrupt that ends them;
+                # what goes wrong in a cell is in the notebook and raised here.
+                extra_arguments=["--log-level=CRITICAL"],
             )
         except PapermillExecutionError as error:
             if error.ename in _REFUSALS:
