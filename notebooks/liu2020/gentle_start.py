@@ -97,7 +97,7 @@ cfg = settings.resolve(
     eps=settings.radius(quick=0.15, cpu=0.4),
     rates=settings.numbers(at_least=0, quick=[TOP, 3 * TOP, 10 * TOP], gpu=PUBLISHED),
     rate=settings.number(at_least=0, quick=3 * TOP, gpu=min(PUBLISHED)),
-    widths=settings.counts(quick=[1, 2], cpu=[2, 4], gpu=[2, 4, 8, 16]),
+    widths=settings.counts(quick=[1, 2], cpu=[2, 4, 8], gpu=[2, 4, 8, 16]),
     w=settings.count(quick=2, gpu=16),
     steps=settings.count(at_least=10, quick=150, cpu=1000, gpu=9380),
     pgd_steps=settings.count(quick=3, cpu=6, gpu=20),
@@ -346,6 +346,16 @@ figure_14 += [
         **where,
     ),
 ]
+widest = source[(source.part == "width") & (source.w == source.w.max())]
+figure_14.append(
+    checks.every(
+        "widest-constant-starts",
+        "at the largest width every network leaves the start at the constant budget",
+        cases=widest[widest.schedule == "constant"].left == 1,
+        role="observed",
+        **where,
+    )
+)
 table_1 = [
     better(
         f"mnist-{column.split()[0]}-{schedule}",
@@ -422,9 +432,9 @@ claims.report(
 # %% [markdown]
 # ## Limits, and one thing to try
 #
-# The attack steps of training keep their length while the budget grows; in the authors' public code they grow with it. The networks are narrow,
-# so the constant budget does not lose by a few points, as in table 1, but by not starting at all. At the
-# published width it starts, and the published gain of two points is a different and smaller effect, untested here.
+# The attack steps of training keep their length while the budget grows; in the authors' public code they grow with it. The constant budget does not
+# lose by a few points here, as in table 1, but by not starting at all, in our short training even at the largest width we
+# trained. In the paper it fails at widths 2 and 4 only; the published gain at 16 is a different and smaller effect, untested here.
 #
 # At a smaller target the constant budget starts too. Does the warm-up still help?
 #

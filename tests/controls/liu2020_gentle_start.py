@@ -18,7 +18,7 @@ control("liu2020-tab1", *(f"mnist-{kind}-{name}" for kind in ("clean", "robust")
 )
 
 
-@control("liu2020-fig14", "constant-fails", "warm-up-converges")
+@control("liu2020-fig14", "constant-fails", "warm-up-converges", "widest-constant-starts")
 def one_that_does_the_other(name):
     return checks.every(name, "", cases=[True, True, False], sample="")
 
