@@ -5,6 +5,7 @@ import torch
 
 from advsmooth import data
 from advsmooth.training import published, runs
+from advsmooth.training.entropysgd import EntropySGD
 from advsmooth.training.published import liu_budget, liu_budgets, liu_mnist, liu_short
 from advsmooth.training.schedules import Constant
 
@@ -103,3 +104,79 @@ def test_the_runs_of_the_warm_up_experiments():
     assert [warm.rate(t, 100) for t in (0, 5, 10, 60)] == pytest.approx([0, 5e-4, 1e-3, 1e-3])
     assert warm.budget(0, 100) == 0.2
     assert len({run.key() for run in table.run}) == 63 - 9 - 9
+
+
+def test_the_published_setting_of_kanai_et_al():
+    recipe = published.kanai("AWP+EnSGD", published.kanai_at())
+    assert (recipe.epochs, recipe.batch) == (200, 128)
+    assert [recipe.rate(epoch, 200) for epoch in (0, 99, 100, 150)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    attack = recipe.objective.attack
+    assert (attack.eps, attack.steps, attack.step) == (8 / 255, 10, pytest.approx(2 / 255))
+    (optimiser,) = recipe.optimisers
+    assert optimiser.kind is EntropySGD
+    assert recipe.awp(0, 200) == 0.005
+    assert published.kanai("AT", published.kanai_at()).awp is None
+
+
+def test_optimisers_take_over_with_their_own_rates():
+    recipe = published.kanai(
+        "AWP+EnSGD", published.kanai_trades(), epochs=20, rate=0.1, outer_rate=1.0, delay=0.1, switch=0.75
+    )
+    assert [(o.kind, o.start) for o in recipe.optimisers] == [
+        (torch.optim.SGD, 0.0),
+        (EntropySGD, 0.1),
+        (torch.optim.SGD, 0.75),
+    ]
+    # Drops after 10 and 15 of 20 epochs go on under whichever optimiser is in force.
+    assert [recipe.rate(t, 20) for t in (0, 1, 2, 9, 10, 14, 15)] == pytest.approx([0.1, 0.1, 1, 1, 0.1, 0.1, 0.001])
+    assert [recipe.awp(t, 20) for t in (0, 1, 2)] == [0, 0, 0.005]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "SAM"}, "method='SAM': allowed is AT, "),
+        ({"method": "AWP", "switch": 0.5}, "AWP trains with SGD from the start"),
+    ],
+)
+def test_refused_of_kanai(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        published.kanai(**{"objective": published.kanai_at(), **arguments})
+
+
+def test_methods_of_one_seed_share_their_start():
+    digits = data.load("digits").take(60)
+    table = published.kanai_runs(
+        digits,
+        published.KANAI_SHORT,
+        published.kanai_at(0.1, steps=2),
+        [3, 4],
+        w=1,
+        epochs=2,
+        held_out=20,
+        network="lenet",
+    )
+    assert len(table) == 2 * len(published.KANAI_SHORT)
+    first = table[table.seed == 3].run
+    weights = [torch.cat([p.detach().flatten() for p in run.fresh().parameters()]) for run in first]
+    assert all(torch.equal(weights[0], other) for other in weights)
+    assert len({run.key() for run in table.run}) == len(table)
+
+
+def test_the_weights_of_every_epoch_are_kept(tmp_path):
+    digits = data.load("digits").take(60)
+    table = published.kanai_runs(
+        digits,
+        {"one": ("AT+EnSGD", {"langevin": 3})},
+        published.kanai_at(0.1, steps=1),
+        [0],
+        w=1,
+        epochs=3,
+        held_out=20,
+        batch=10,
+        network="lenet",
+    )
+    found = runs.trained(table.run[0], folder=tmp_path)
+    assert len(found.kept) == 3
+    last = found.model.state_dict()
+    assert all(torch.equal(found.kept[-1][name], value) for name, value in last.items())

@@ -62,6 +62,19 @@ class Reversed:
         return self.schedule(max(0.0, total - t), total)
 
 
+@dataclass(frozen=True)
+class Phases:
+    """One schedule after another on one clock: each from its start, a fraction of the total, until the next one's."""
+
+    schedules: tuple[Schedule, ...]
+    starts: tuple[float, ...]
+
+    def __call__(self, t: float, total: float) -> float:
+        """The value at ``t`` of the schedule in force."""
+        begun = [schedule for schedule, start in zip(self.schedules, self.starts, strict=True) if t >= start * total]
+        return begun[-1](t, total)
+
+
 def mean_share(name: str) -> float:
     """The mean of :func:`liu_budget` over a training, as a share of its target (MNIST).
 
@@ -238,11 +251,13 @@ def kanai(
     *,
     epochs: int = 200,
     rate: float = 0.1,
+    outer_rate: float = 0.1,
     batch: int = 128,
     langevin: int = 20,
     averaging: float = 0.75,
     variant: str = "reference",
     switch: float | None = None,
+    delay: float = 0.0,
     augment: Augmentation | None = None,
     held_out: int = 0,
     validation: Attack | None = None,
@@ -259,12 +274,15 @@ def kanai(
         method: a name of :data:`KANAI_METHODS`.
         objective: :func:`kanai_at` or :func:`kanai_trades`.
         epochs: passes over the data.
-        rate: first learning rate; of EntropySGD, the outer one.
+        rate: first learning rate of SGD.
+        outer_rate: that of the outer steps of EntropySGD.
         batch: examples of a mini-batch.
         langevin: ``L``; published are 20, and 30 with AWP.
         averaging: ``alpha``.
         variant: of EntropySGD, ``reference`` or ``paper``.
         switch: share of the training after which SGD takes over from EntropySGD.
+        delay: share of the training before which there is neither EntropySGD nor AWP; 5 of 200 epochs on SVHN, 10 in
+            the runs of table 2 with AWP.
         augment: of the images; on CIFAR-10 crops and mirror images.
         held_out: examples set aside for selection.
         validation: attack on them.
@@ -278,20 +296,24 @@ def kanai(
         raise ValueError(f"method={method!r}: allowed is {', '.join(KANAI_METHODS)}")
     kind, gamma = KANAI_METHODS[method]
     sgd = Optimiser(_SGD, {"momentum": 0.9, "weight_decay": 5e-4})
-    first = sgd
+    phases = [(sgd, rate)] if kind is _SGD or delay else []
     if kind is not _SGD:
         momentum = {"momentum": 0.9} if variant == "reference" else {}
         walk = {"langevin": langevin, "averaging": averaging, "variant": variant}
-        first = Optimiser(kind, {"weight_decay": 5e-4, **momentum, **walk})
+        phases.append((Optimiser(kind, {"weight_decay": 5e-4, **momentum, **walk}, start=delay), outer_rate))
+        phases += [] if switch is None else [(replace(sgd, start=switch), rate)]
     elif switch is not None:
         raise ValueError(f"switch={switch!r}: {method} trains with SGD from the start; leave switch out")
+    optimisers = tuple(optimiser for optimiser, _ in phases)
+    rates = tuple(Drops(first) for _, first in phases)
+    perturbed = None if gamma is None else Constant(gamma)
     return Recipe(
         objective,
         epochs=epochs,
         batch=batch,
-        rate=Drops(rate),
-        optimisers=(first,) if switch is None else (first, replace(sgd, start=switch)),
-        awp=None if gamma is None else Constant(gamma),
+        rate=rates[0] if len(rates) == 1 else Phases(rates, tuple(optimiser.start for optimiser in optimisers)),
+        optimisers=optimisers,
+        awp=Delayed(perturbed, delay) if perturbed and delay else perturbed,
         augment=augment,
         held_out=held_out,
         validation=validation,
@@ -300,7 +322,7 @@ def kanai(
     )
 
 
-_SHORT = {"rate": 1.0, "langevin": 5}
+_SHORT = {"outer_rate": 1.0, "langevin": 5}
 
 KANAI_SHORT: dict[str, tuple[str, Mapping[str, Any]]] = {
     "AT": ("AT", {}),
@@ -322,6 +344,22 @@ and CIFAR-10, and kept the published rate of SGD, the best of 0.03, 0.1 and 0.3 
 """
 
 
+_SGD_FIRST = {"delay": 10 / 200}
+
+KANAI_TRADES_SHORT: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "TRADES": ("AT", {}),
+    "+EnSGD": ("AT+EnSGD", _SHORT),
+    "+AWP": ("AWP(0.005)", _SGD_FIRST),
+    "+AWP+EnSGD": ("AWP+EnSGD", {**_SHORT, **_SGD_FIRST, "averaging": 0.3}),
+    "+AWP+EnSGD(tuned)": ("AWP+EnSGD", {**_SHORT, **_SGD_FIRST, "switch": 150 / 200}),
+    "+AWP+EnSGD, no switch": ("AWP+EnSGD", {**_SHORT, **_SGD_FIRST}),
+    "+AWP+EnSGD, switch at 1/2": ("AWP+EnSGD", {**_SHORT, **_SGD_FIRST, "switch": 1 / 2}),
+    "+AWP+EnSGD, switch at 1/4": ("AWP+EnSGD", {**_SHORT, **_SGD_FIRST, "switch": 1 / 4}),
+}
+"""Table 2 in a short training, as :data:`KANAI_SHORT`. The published "tuned" changes ``alpha`` from 0.3 to 0.75 as well
+as the optimiser after three quarters; the last three change the time of the switch only."""
+
+
 def kanai_runs(
     data: Dataset,
     methods: Mapping[str, tuple[str, Mapping[str, Any]]],
@@ -332,8 +370,9 @@ def kanai_runs(
     epochs: int,
     held_out: int,
     batch: int = 128,
+    network: str = "resnet18",
 ) -> pd.DataFrame:
-    """A ResNet-18 of width ``w`` for each method and seed, with everything needed to judge its every epoch.
+    """A network of width ``w`` for each method and seed, with everything needed to judge its every epoch.
 
     Selection is by the objective's own attack on held-out images; images in colour are cropped and mirrored.
 
@@ -346,6 +385,7 @@ def kanai_runs(
         epochs: passes over the data.
         held_out: examples set aside for selection.
         batch: examples of a mini-batch.
+        network: a name of :mod:`advsmooth.models.registry` with a width factor.
 
     Returns:
         Columns ``method``, ``seed`` and ``run``, seed by seed.
@@ -362,7 +402,7 @@ def kanai_runs(
         "channels_last": True,
     }
     rows = [
-        (name, seed, Run("resnet18", {"w": w}, data, kanai(method, objective, **shared, **options), seed))
+        (name, seed, Run(network, {"w": w}, data, kanai(method, objective, **shared, **options), seed))
         for seed in seeds
         for name, (method, options) in methods.items()
     ]
