@@ -238,3 +238,130 @@ def test_bad_input_is_refused_in_one_line(call, message):
     with pytest.raises(ValueError, match=message) as refusal:
         call(entropy.grid(-9, 9), points([0.0]))
     assert "\n" not in str(refusal.value)
+
+
+# --- the normaliser, and constants that cannot be improved ------------------------------------------------------------
+
+
+def on_line(loss, theta, gamma, reach, breaks=(0.0,)):
+    over = entropy.grid(-reach, reach, width=0.4 / math.sqrt(gamma), order=10, breaks=breaks)
+    return entropy.local_entropy(loss, points(*[[t] for t in theta]), gamma, over)
+
+
+def test_the_excess_is_zero_without_a_loss_and_at_most_the_mean_loss():
+    theta = torch.randn(5, 2, generator=settings.generator(0), dtype=torch.float64)
+    flat = entropy.quadratic(torch.zeros(2, 2).double(), torch.zeros(2).double(), theta, 3.0)
+    torch.testing.assert_close(entropy.excess(flat), torch.zeros(5).double(), rtol=0, atol=1e-12)
+    gamma, here = 2.0, 0.8
+    found = on_line(kinked, [here], gamma, 12)
+    draws = here + torch.randn(200_000, 1, generator=settings.generator(1), dtype=torch.float64) / math.sqrt(gamma)
+    losses = kinked(draws)
+    assert math.exp(-entropy.excess(found).item()) == pytest.approx((-losses).exp().mean().item(), abs=5e-3)
+    assert 0 < entropy.excess(found).item() < losses.mean().item()
+
+
+@given(st.floats(0.0, 30.0), st.floats(0.1, 10.0))
+def test_bounded_losses_of_any_height(largest, gamma):
+    """The sharp variance lies between that of no loss and both simple bounds, and scales with gamma."""
+    sharp = entropy.bounded_variance(largest, gamma) * gamma
+    assert 1 - 1e-12 <= sharp <= 1 + 2 * largest + 1e-9
+    assert sharp <= math.exp(largest) * (1 + 1e-9)
+    assert sharp == pytest.approx(entropy.bounded_variance(largest, 1.0), rel=1e-9)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 4.0])
+@pytest.mark.parametrize("largest", [0.3, 2.0, 6.0])
+def test_the_plateau_attains_the_bound_and_no_other_radius_does_better(largest, gamma):
+    sharp = entropy.bounded_variance(largest, gamma)
+    worst, rim = entropy.plateau(largest, gamma)
+    reach = rim + 12 / math.sqrt(gamma)
+    assert on_line(worst, [0.0], gamma, reach, (-rim, rim)).covariance.item() == pytest.approx(sharp, rel=1e-9)
+    for other in (0.8 * rim, 1.2 * rim):
+        found = on_line(lambda t, r=other: largest * (t[:, 0].abs() < r).double(), [0.0], gamma, reach, (-other, other))
+        assert found.covariance.item() < sharp * (1 - 1e-4)
+
+
+def test_random_step_losses_stay_below_the_bound():
+    """Brute force over weights on a grid: no vector of values in [0, M] beats the plateau."""
+    g = settings.generator(3)
+    edges = torch.linspace(-5, 5, 41, dtype=torch.float64)
+    for largest in (1.0, 4.0):
+        sharp = entropy.bounded_variance(largest, 1.0)
+        for _ in range(20):
+            values = largest * torch.randint(0, 2, (43,), generator=g).double()
+            found = on_line(lambda t, v=values: v[torch.bucketize(t[:, 0], edges)], [0.0, 0.4], 1.0, 12, edges.tolist())
+            assert found.covariance.max().item() <= sharp + 1e-12
+
+
+@pytest.mark.parametrize("gamma", [0.5, 4.0])
+@pytest.mark.parametrize("constant", [0.0, 1.0, 5.0])
+def test_tents_attain_the_bound_of_lipschitz_losses(constant, gamma):
+    sharp, half = entropy.lipschitz_variance(constant, gamma), (constant + 12 * math.sqrt(gamma)) / gamma
+    tent = on_line(entropy.tent(constant, half), [0.0], gamma, half + 6, (-half, 0.0, half))
+    assert tent.covariance.item() == pytest.approx(sharp, rel=1e-9)
+    assert sharp <= (1 / math.sqrt(gamma) + constant / gamma) ** 2 + 1e-12, "the transport bound is the larger"
+    shifted = on_line(entropy.tent(constant, half), [0.3, 1.0], gamma, half + 6, (-half, 0.0, half))
+    assert shifted.covariance.max().item() <= sharp + 1e-12
+    if (constant, gamma) == (5.0, 4.0):
+        assert entropy.lipschitz_variance(5.0, 1.0) == pytest.approx(26.0, abs=1e-4)  # the value of the errata
+
+
+def test_the_objective_bounds_its_curvature_and_walls_come_close():
+    for half, least in ((1.0, 0.4), (5.0, 0.8), (20.0, 0.97)):
+        wall = on_line(lambda t, h=half: 5e3 * (t[:, 0].abs() < h).double(), [0.0], 1.0, half + 12, (-half, half))
+        ratio = (wall.curvature / entropy.objective_bound(wall)).item()
+        assert least < ratio <= 1
+    for radius in (1.0, 5.0, 20.0):
+        top = on_line(entropy.bump(radius, 1.0), [0.0, 0.3], 1.0, radius + 12, (-radius, 0.0, radius))
+        assert (top.curvature <= entropy.objective_bound(top)).all()
+    negative = on_line(lambda t: -3 * (t[:, 0].abs() > 2).double(), [0.0], 1.0, 14, (-2.0, 2.0))
+    assert negative.curvature.item() > entropy.objective_bound(negative).item(), "it needs L >= 0"
+
+
+def test_smooth_losses_keep_within_their_range_and_quadratics_attain_it():
+    low, high = entropy.smooth_range(0.5, 2.0, 1.5)
+    assert (low, high) == pytest.approx((-0.75, 1.5 * 2 / 3.5))
+    matrix = torch.diag(torch.tensor([-0.5, 2.0], dtype=torch.float64))
+    exact = entropy.quadratic(matrix, torch.zeros(2).double(), points([0.3, 0.1]), 1.5)
+    assert torch.linalg.eigvalsh(exact.hessian)[0].tolist() == pytest.approx([low, high])
+    eigenvalues, _ = curvatures(entropy.hills(0.5, 3.0), 0.9)
+    low, high = entropy.smooth_range(0.5, 0.5, 0.9)
+    assert low <= eigenvalues.min() < -0.5 < eigenvalues.max() <= high
+    with pytest.raises(ValueError, match="convex=-1.0"):
+        entropy.smooth_range(0.0, -1.0, 1.0)
+
+
+def test_the_examples_are_what_they_say():
+    t = torch.linspace(-9, 9, 721, dtype=torch.float64)[:, None].requires_grad_(True)
+    hills = entropy.hills(0.7, 2.0)(t)
+    (slope,) = torch.autograd.grad(hills.sum(), t, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sum(), t)
+    assert hills.min() >= -1e-12
+    assert bend.abs().max().item() == pytest.approx(0.7)
+    line = torch.linspace(-9, 9, 721, dtype=torch.float64)[:, None]
+    tall, centres = entropy.tower([1.0, 2.0, 0.5], 3.0, gap=1.5)
+    assert centres == pytest.approx([1.0, 5.5, 9.5])
+    values = tall(points([1.0], [5.5], [9.5], [2.5], [-4.0]))
+    torch.testing.assert_close(values, points([1.5, 6.0, 0.375, 0.0, 0.0])[0])
+    attack = torch.linspace(-0.4, 0.4, 3, dtype=torch.float64)
+    listed = (0.6 * (1 + line.cos()) + attack * line).amax(1)
+    torch.testing.assert_close(entropy.hill_with_a_kink(0.6, 0.4)(line), listed)
+    assert entropy.tent(2.0, 3.0)(points([0.0], [1.0], [5.0])).tolist() == [6.0, 4.0, 0.0]
+
+
+@pytest.mark.parametrize("call", [entropy.bounded_variance, entropy.lipschitz_variance])
+def test_bad_constants_are_refused(call):
+    with pytest.raises(ValueError, match="at least 0"):
+        call(-1.0, 1.0)
+
+
+@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("gamma", [0.5, 16.0])
+def test_a_grid_that_fits_gives_the_same_and_one_too_narrow_is_refused(d, gamma):
+    theta = points([0.3, -0.2], [-1.5, 0.7])[:, :d]
+    wide = entropy.local_entropy(kinked, theta, gamma, entropy.grid(-20, 20, d=d, width=0.25 if d == 1 else 0.5))
+    found = entropy.around(kinked, theta, gamma, steepness=2.0)
+    torch.testing.assert_close(found.value, wide.value, rtol=0, atol=1e-9)
+    torch.testing.assert_close(found.covariance, wide.covariance, rtol=0, atol=1e-9)
+    with pytest.raises(ValueError, match="wider grid"):
+        entropy.around(lambda t: -30 * math.sqrt(gamma) * t[:, 0], theta, gamma)

@@ -77,3 +77,23 @@ def test_moving_points_into_a_set():
     assert moved.tolist() == [[3.0, 3.5], [0.1, -0.1], [0.6, 0.8]]
     sign = torch.tensor([-1.0, 1.0], dtype=torch.float64)
     assert smoothness.off_the_axes(points, 0.1, 3.5, sign).tolist() == [[-0.1, 3.5], [-0.1, 0.1], [-0.1, 0.8]]
+
+
+def test_central_differences_are_exact_for_quartics():
+    points = torch.randn(5, 2, generator=settings.generator(4), dtype=torch.float64)
+    found = smoothness.central_differences(lambda t: t**4 + t.flip(1) ** 2, points, 0.1)
+    assert found.shape == (5, 2, 2)
+    own, other = 4 * points**3, 2 * points.flip(1)
+    torch.testing.assert_close(found.diagonal(dim1=1, dim2=2), own, rtol=0, atol=1e-11)
+    torch.testing.assert_close(torch.stack([found[:, 0, 1], found[:, 1, 0]], 1), other, rtol=0, atol=1e-11)
+    with pytest.raises(ValueError, match=r"step=0\.0"):
+        smoothness.central_differences(lambda t: t, points, 0.0)
+
+
+def test_pairwise_quotients_are_those_of_all_pairs():
+    points = torch.randn(7, 3, generator=settings.generator(5), dtype=torch.float64)
+    i, j = torch.combinations(torch.arange(7)).T
+    expected = smoothness.quotients(torch.sin, points[i], points[j])
+    torch.testing.assert_close(smoothness.pairwise_quotients(points, points.sin()), expected)
+    with pytest.raises(ValueError, match="coincide"):
+        smoothness.pairwise_quotients(points[[0, 0]], points[[0, 0]])

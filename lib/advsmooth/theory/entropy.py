@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import optimize
 from torch import Tensor
 
 Function = Callable[[Tensor], Tensor]
@@ -156,6 +157,28 @@ def local_entropy(
     return LocalEntropy(theta, gamma, value, mean, covariance, at_edge)
 
 
+def around(
+    loss: Function, theta: Tensor, gamma: float, *, steepness: float = 0.0, breaks: Sequence[float] = (0.0,)
+) -> LocalEntropy:
+    """:func:`local_entropy` on a grid that fits: it reaches ``10 / sqrt(gamma) + steepness / gamma`` beyond the points.
+
+    Args:
+        loss: ``L``.
+        theta: ``(m, d)`` with ``d`` 1 or 2, float64.
+        gamma: the scope.
+        steepness: how far the loss can push the mass, such as its Lipschitz constant; a grid too narrow is refused.
+        breaks: where panels must end on every axis, such as the kinks of the loss.
+    """
+    d, reach = theta.shape[1], 10 / math.sqrt(gamma) + steepness / gamma
+    low, high, width = (
+        float(theta.min()) - reach,
+        float(theta.max()) + reach,
+        (0.5 if d == 1 else 1.2) / math.sqrt(gamma),
+    )
+    over = grid(low, high, d=d, width=width, order=10 if d == 1 else 8, breaks=breaks)
+    return local_entropy(loss, theta, gamma, over)
+
+
 def _moments(
     height: Tensor, nodes: Tensor, weights: Tensor, edge: Tensor, theta: Tensor, gamma: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -274,3 +297,120 @@ def quadratic(matrix: Tensor, slope: Tensor, theta: Tensor, gamma: float) -> Loc
     log_integral = d / 2 * math.log(2 * math.pi) - torch.logdet(precision) / 2 + (pull * mean).sum(1) / 2
     value = gamma / 2 * theta.square().sum(1) - log_integral
     return LocalEntropy(theta, gamma, value, mean, covariance.expand(len(theta), d, d), theta.new_zeros(len(theta)))
+
+
+# --- the normaliser, and constants that cannot be improved ------------------------------------------------------------
+
+
+def excess(found: LocalEntropy) -> Tensor:
+    """``l(theta) = -log E exp(-L(theta + xi / sqrt(gamma)))``, ``xi`` standard normal, ``(m,)``.
+
+    The objective ``-F``, counted from its value for ``L = 0``. If ``L >= 0`` it lies between 0 and the mean of ``L``
+    around ``theta`` (Jensen), and ``exp(-l)`` is the share of draws from ``N(theta, I / gamma)`` that rejection
+    sampling of ``p_theta`` would keep.
+    """
+    return found.value + found.theta.shape[1] / 2 * math.log(2 * math.pi / found.gamma)
+
+
+def objective_bound(found: LocalEntropy) -> Tensor:
+    """``gamma (1 + 2 l)`` with :func:`excess` ``l``: at least the spectral norm of ``-Hess F`` if ``L >= 0``. Ours.
+
+    With ``w = E[exp(-L) | s]`` in ``[0, 1]``, ``s`` standard normal along a unit vector, and ``v = 2 l``:
+    ``E[(s^2 - v) w] <= E (s^2 - v)_+ <= 2 exp(-v / 2) = 2 E w``, so the variance of ``p_theta`` along it is at most
+    ``(v + 2) / gamma``. In any dimension, and without a bound on ``theta``.
+    """
+    return found.gamma * (1 + 2 * excess(found))
+
+
+def bounded_variance(largest: float, gamma: float) -> float:
+    r"""The largest variance of ``p_theta`` along a unit vector over all losses ``0 <= L <= M``, in any dimension. Ours.
+
+    With ``s`` standard normal, ``w = E[exp(-L) | s]`` lies in ``[a, 1]``, ``a = exp(-M)``, and the second moment about
+    ``theta`` is ``E[w s^2] / (gamma E w)``. It is at most ``v / gamma``, where ``v >= 1`` solves
+
+        a (1 - v) + (1 - a) E (s^2 - v)_+ = 0,
+
+    because ``(s^2 - v)(w - w*) <= 0`` for the weight ``w* = 1`` where ``s^2 > v``, else ``a``; that weight
+    (:func:`plateau`) attains it. ``v`` is at most ``1 + 2 M``, where the bound of :func:`bounded_loss` has ``e^M``.
+    """
+    if not 0 <= largest < math.inf:
+        raise ValueError(f"largest={largest!r}: allowed is a finite bound of at least 0")
+    low = math.exp(-largest)
+
+    def surplus(v: float) -> float:
+        c = math.sqrt(v)
+        tail = math.erfc(c / math.sqrt(2)) / 2
+        return low * (1 - v) + (1 - low) * 2 * (c * math.exp(-v / 2) / math.sqrt(2 * math.pi) + (1 - v) * tail)
+
+    top = 2.0
+    while surplus(top) > 0:
+        top *= 2
+    return float(optimize.brentq(surplus, 1.0, top, xtol=1e-13, rtol=1e-14)) / gamma if largest else 1 / gamma
+
+
+def lipschitz_variance(constant: float, gamma: float) -> float:
+    """The largest variance of ``p_theta`` along a unit vector over all ``C``-Lipschitz losses, in any dimension. Ours.
+
+    Along a unit vector ``p_theta`` has density ``exp(-l(s) - gamma s^2 / 2)`` with a ``C``-Lipschitz ``l``. On either
+    side of ``theta`` its ratio to the density for ``l = -C |s|`` falls with ``|s|``, so its second moment is the
+    smaller one. That of ``-C |s|`` is ``(1 + a^2 + a phi(a) / Phi(a)) / gamma``, ``a = C / sqrt(gamma)``.
+    """
+    if not 0 <= constant < math.inf:
+        raise ValueError(f"constant={constant!r}: allowed is a finite constant of at least 0")
+    a = constant / math.sqrt(gamma)
+    density, below = math.exp(-(a**2) / 2) / math.sqrt(2 * math.pi), math.erfc(-a / math.sqrt(2)) / 2
+    return (1 + a**2 + a * density / below) / gamma
+
+
+def smooth_range(concave: float, convex: float, gamma: float) -> tuple[float, float]:
+    """The range of the eigenvalues of ``-Hess F`` if those of ``Hess L`` lie in ``[-a, C]`` and ``gamma > a``. Ours.
+
+    From ``-gamma a / (gamma - a)`` (:func:`weakly_convex_range`) to ``gamma C / (gamma + C)``: integration by parts and
+    Cauchy-Schwarz give ``Sigma >= I / (gamma + C)``. A quadratic attains both.
+
+    Raises:
+        ValueError: unless ``0 <= a < gamma`` and ``C >= 0``.
+    """
+    low, _ = weakly_convex_range(concave, gamma)
+    if not 0 <= convex < math.inf:
+        raise ValueError(f"convex={convex!r}: allowed is a finite constant of at least 0")
+    return low, gamma * convex / (gamma + convex)
+
+
+def plateau(largest: float, gamma: float) -> tuple[Function, float]:
+    """The loss on the line that is ``M`` up to some distance of 0 and 0 beyond, and that distance.
+
+    It attains :func:`bounded_variance` at ``theta = 0``.
+    """
+    rim = math.sqrt(bounded_variance(largest, gamma))
+    return lambda theta: largest * (theta[:, 0].abs() < rim).to(theta), rim
+
+
+def tent(constant: float, reach: float) -> Function:
+    """``L(t) = C (R - |t|)_+`` on the line: non-negative, ``C``-Lipschitz, near 0 a constant less ``C |t|``."""
+    return lambda theta: constant * (reach - theta[:, 0].abs()).clamp(min=0)
+
+
+def tower(radii: Sequence[float], gamma: float, gap: float) -> tuple[Function, list[float]]:
+    """Disjoint bumps of growing radius side by side, ``gap`` apart, as one loss on the line; and their centres."""
+    centres, edge = [], 0.0
+    for radius in radii:
+        centres.append(edge + radius)
+        edge += 2 * radius + gap
+    bumps = [bump(radius, gamma, centre) for radius, centre in zip(radii, centres, strict=True)]
+    return lambda theta: torch.stack([one(theta) for one in bumps]).sum(0), centres
+
+
+def hills(curvature: float, width: float) -> Function:
+    """``L(t) = C w^2 (1 + cos(t / w))`` on the line: non-negative, second derivative from ``-C`` to ``C``."""
+    return lambda theta: curvature * width**2 * (1 + (theta[:, 0] / width).cos())
+
+
+def hill_with_a_kink(curvature: float, eps: float) -> Function:
+    """``C (1 + cos t) + eps |t|``, the maximum over ``|delta| <= eps`` of ``C (1 + cos t) + delta t``.
+
+    An adversarial loss that is neither smooth nor convex: under assumption 1 with ``C_theta = C + eps``,
+    ``C_theta_theta = C`` and ``C_theta_x = 1``.
+    """
+    smooth = hills(curvature, 1.0)
+    return lambda theta: smooth(theta) + eps * theta[:, 0].abs()

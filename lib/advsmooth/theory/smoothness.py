@@ -120,3 +120,27 @@ def _check_range(least: float, most: float) -> None:
 def _log_uniform(shape: tuple[int, int], least: float, most: float, generator: torch.Generator) -> Tensor:
     exponent = torch.rand(shape, generator=generator, dtype=torch.float64)
     return least * (most / least) ** exponent
+
+
+def central_differences(f: Map, points: Tensor, step: float) -> Tensor:
+    """Derivatives of ``f`` along every axis by central differences of fourth order, ``(m, ..., d)`` for ``(m, d)``."""
+    if not 0 < step < float("inf"):
+        raise ValueError(f"step={step!r}: allowed is a positive number")
+    moves = step * torch.eye(points.shape[1], dtype=points.dtype, device=points.device)
+    slopes = [
+        (8 * (f(points + move) - f(points - move)) - (f(points + 2 * move) - f(points - 2 * move))) / (12 * step)
+        for move in moves
+    ]
+    return torch.stack(slopes, -1)
+
+
+def pairwise_quotients(points: Tensor, values: Tensor) -> Tensor:
+    """:func:`quotients` of all pairs among ``points (m, d)``, given ``values (m, ...)`` there.
+
+    Raises:
+        ValueError: if two points coincide.
+    """
+    apart = torch.pdist(points)
+    if not bool((apart > 0).all()):
+        raise ValueError("two points coincide; a quotient needs two")
+    return torch.pdist(values.flatten(1)) / apart
