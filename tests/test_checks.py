@@ -149,3 +149,17 @@ def test_torch_tensors_are_read():
 def test_not_run_says_what_it_needs():
     check = checks.not_run("c", "s", needs="a GPU")
     assert (check.held, check.outcome(), check.evidence_text()) == (None, "not run", "needs a GPU")
+
+
+@pytest.mark.parametrize(
+    ("differences", "outcome"),
+    [([1, 1.1, 0.9], "held"), ([-1, -1.1, -0.9], "failed"), ([1, -1, 0.2], "unresolved"), ([0, 0, 0], "unresolved")],
+)
+def test_an_interval_that_holds_zero_leaves_a_direction_unresolved(differences, outcome):
+    assert checks.positive("c", "s", differences=differences, **S).outcome() == outcome
+
+
+@pytest.mark.parametrize("held", [True, None])
+def test_only_a_check_that_did_not_hold_can_be_unresolved(held):
+    with pytest.raises(ValueError, match=f"check 'c': unresolved, but held={held}"):
+        checks.Check("c", "s", held, unresolved=True)

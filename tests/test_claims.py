@@ -57,6 +57,39 @@ def test_the_verdict_follows_from_the_checks(kind, made, verdict):
     assert claims.decide(kind, [check(role, held, f"c{k}") for k, (role, held) in enumerate(made)]) == verdict
 
 
+def direction(role, differences, name):
+    return checks.positive(name, "", differences=differences, sample="", role=role)
+
+
+UP, DOWN, OPEN = [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [
+        ([(T, UP)], "trend"),
+        ([(T, DOWN)], "contradicted"),
+        ([(T, OPEN)], "unresolved"),
+        ([(T, UP), (T, OPEN)], "unresolved"),
+        ([(T, DOWN), (T, OPEN)], "contradicted"),
+        ([(T, DOWN), (C, UP)], "corrected"),
+        ([(T, OPEN), (C, UP)], "unresolved"),  # what has not failed needs no correction
+        ([(T, DOWN), (C, OPEN)], "contradicted"),
+        ([(T, UP), (C, OPEN)], "unresolved"),
+        ([(T, UP), (A, OPEN)], "trend"),
+        ([(T, [0.0, 0.0, 0.0])], "unresolved"),
+    ],
+)
+def test_a_direction_that_the_runs_leave_open_is_neither_shown_nor_contradicted(made, verdict):
+    found = [direction(role, differences, f"c{k}") for k, (role, differences) in enumerate(made)]
+    assert claims.decide("figure", found) == verdict
+
+
+def test_an_open_method_check_stops_the_page():
+    with pytest.raises(claims.ClaimError, match="the measurement is wrong"):
+        claims.verdict(THEOREM, [direction(M, OPEN, "c"), check(P, True, "d")])
+
+
 @pytest.mark.parametrize("kind", ["theorem", "table", "algorithm"])
 def test_no_verdict_without_checks_unless_it_is_a_definition(kind):
     with pytest.raises(claims.ClaimError, match="needs at least one check"):

@@ -45,6 +45,7 @@ class Check:
         rule: the function that decided.
         role: what the check speaks for (see the module).
         scale: the scale at which the evidence was made; empty for algebra, which has none.
+        unresolved: the sentence is not shown, but its opposite is not either; only where ``held`` is false.
     """
 
     name: str
@@ -55,13 +56,18 @@ class Check:
     rule: str = ""
     role: Role = "printed"
     scale: str = "quick"
+    unresolved: bool = False
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
             raise ValueError(f"role={self.role!r}: allowed is {', '.join(get_args(Role))}")
+        if self.unresolved and self.held is not False:
+            raise ValueError(f"check {self.name!r}: unresolved, but held={self.held!r}")
 
     def outcome(self) -> str:
-        """``held``, ``failed`` or ``not run``."""
+        """``held``, ``failed``, ``unresolved`` or ``not run``."""
+        if self.unresolved:
+            return "unresolved"
         return {True: "held", False: "failed", None: "not run"}[self.held]
 
     def evidence_text(self) -> str:
@@ -225,6 +231,8 @@ def positive(
 ) -> Check:
     """A direction: the two-sided t-interval of the mean of ``differences``, one number per seed (at
     least three), lies above zero. Give ``b - a`` to say that ``b`` is larger.
+
+    An interval that holds zero leaves the direction *unresolved*; one below zero is a failure.
     """
     d = _array(name, differences)
     if d.size < 3:
@@ -235,7 +243,9 @@ def positive(
         f"{confidence:.0%} interval": f"[{show(d.mean() - half)}, {show(d.mean() + half)}]",
         "seeds": d.size,
     }
-    return Check(name, sentence, bool(d.mean() - half > 0), evidence, sample, "positive", role, scale)
+    held = bool(d.mean() - half > 0)
+    unresolved = not held and bool(d.mean() + half >= 0)
+    return Check(name, sentence, held, evidence, sample, "positive", role, scale, unresolved)
 
 
 def identity(name: str, sentence: str, *, left: Any, right: Any, role: Role = "derivation") -> Check:

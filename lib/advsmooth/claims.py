@@ -30,6 +30,7 @@ VERDICTS: Mapping[str, str] = {
     "trend": "the published direction or ordering holds with statistical support, at a reduced setting",
     "corrected": "the statement as printed fails a check, and the corrected statement passes",
     "contradicted": "the checks fail and no correction is offered",
+    "unresolved": "the runs show neither the published direction nor its opposite",
     "not run": "needs hardware or data this scale does not have",
     "defined": "a definition, an assumption or a sketch: nothing to refute, but used and linked on its page",
 }
@@ -156,7 +157,8 @@ def decide(kind: str, checks: Sequence[Check]) -> str:
 
     Observations decide nothing. Nor do checks of the method; but they must hold before anything is decided.
     A failed check of the printed, published or trend role makes the verdict *corrected* if corrected
-    checks were made and held with every derivation, else *contradicted*. If none failed, the strongest
+    checks were made and held with every derivation, else *contradicted*; but a direction whose interval
+    holds zero has not failed, and where nothing else has, the claim is *unresolved*. If all held, the strongest
     evidence decides: published numbers, then trends, then a derivation backed by numerical checks, then
     numerical checks alone. Correct formulas do not turn a definition into a theorem: it stays *defined*.
     """
@@ -180,10 +182,14 @@ def decide(kind: str, checks: Sequence[Check]) -> str:
 
     if not hold(made("derivation")):
         return "contradicted"
-    if not hold(made("printed", "published", "trend")):
-        return "corrected" if made("corrected") and hold(made("corrected")) else "contradicted"
-    if not hold(made("corrected")):
+    missed = [check for check in made("printed", "published", "trend") if not check.held]
+    wrong = [check for check in made("corrected") if not check.held]
+    if not all(check.unresolved for check in missed):
+        return "corrected" if made("corrected") and not wrong else "contradicted"
+    if not all(check.unresolved for check in wrong):
         return "contradicted"
+    if missed or wrong:
+        return "unresolved"
     if made("published"):
         return "reproduced"
     if made("trend"):

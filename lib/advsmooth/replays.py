@@ -7,7 +7,7 @@ A record stores what one of these functions returns and runs it again when the c
 from __future__ import annotations
 
 from advsmooth import data
-from advsmooth.analysis import sharpness
+from advsmooth.analysis import flatness, sharpness
 from advsmooth.attacks.gradient import PGD
 from advsmooth.training import loop, published
 
@@ -29,3 +29,27 @@ def sharper_minima(eps: float = 0.1, seed: int = 0, steps: int = 20, images: int
     found, _, _ = sharpness.spectrum(trained.model, digits.x, digits.y, attack, k=k, seed=seed)
     top = {f"eigenvalue {rank}": float(value) for rank, value in enumerate(found["eigenvalue"], 1)}
     return {"training loss": float(trained.steps["loss"].iloc[-1]), "loss": float(found["loss"]), **top}
+
+
+def flat_or_well_trained(eps: float = 0.05, seed: int = 0, images: int = 120) -> dict[str, float]:
+    """Small LeNets on digits after one epoch, with and without EntropySGD: their losses and curves.
+
+    Args:
+        eps: the budget, pixel scale.
+        seed: of the networks, their training and the directions.
+        images: of the digits.
+    """
+    digits = data.load("digits").take(images, seed=0)
+    methods = {name: published.KANAI_SHORT[name] for name in ("AT", "AWP+EnSGD")}
+    objective = published.kanai_at(eps, steps=2)
+    table = published.kanai_runs(
+        digits, methods, objective, [seed], w=1, epochs=1, held_out=20, batch=20, network="lenet"
+    )
+    found: dict[str, float] = {}
+    for name, run in zip(table["method"], table["run"], strict=True):
+        model = loop.train(run.fresh(), digits, run.recipe, seed=seed).model
+        attack = PGD(eps=eps, steps=3)
+        (direction,) = flatness.directions(model, seed, 1)
+        values = flatness.line(model, digits.x, digits.y, direction, [-0.5, 0.0, 0.5], attack=attack)
+        found |= {f"{name} at {a}": v for a, v in zip((-0.5, 0.0, 0.5), values, strict=True)}
+    return found

@@ -180,3 +180,39 @@ def test_the_weights_of_every_epoch_are_kept(tmp_path):
     assert len(found.kept) == 3
     last = found.model.state_dict()
     assert all(torch.equal(found.kept[-1][name], value) for name, value in last.items())
+
+
+def test_every_optimiser_of_table_2_runs_at_its_own_rate():
+    """By epoch, SGD would take over a quarter into 10 epochs at the rate of EntropySGD."""
+    digits = data.load("digits").take(100)
+    objective = published.kanai_trades(0.1, steps=1, step_size=0.1)
+    options = {"w": 1, "epochs": 10, "held_out": 20, "batch": 4, "network": "lenet"}
+    by_step = published.kanai_trades_runs(digits, objective, [0], **options)
+    by_epoch = published.kanai_runs(digits, published.KANAI_TRADES_SHORT, objective, [0], **options)
+    assert list(by_step.method) == list(by_epoch.method) == list(published.KANAI_TRADES_SHORT)
+
+    def rates_of_sgd(run):
+        """The rate of each mini-batch at which SGD is in force, as a multiple of that of a run with SGD throughout."""
+        batches, recipe = 20, run.recipe
+        total = 10 * batches
+        clock = (lambda t: (t, total)) if recipe.per_step else (lambda t: (t // batches, total / batches))
+        starts = [optimiser.start for optimiser in recipe.optimisers]
+        found = []
+        for t in range(total):
+            kind = recipe.optimisers[sum(t >= round(start * total, 9) for start in starts) - 1].kind
+            if kind is torch.optim.SGD:
+                found.append(recipe.rate(*clock(t)) / sgd.recipe.rate(*clock(t)))
+        return found
+
+    sgd = by_epoch[by_epoch.method == "TRADES"].run.iloc[0]
+    assert {round(r, 6) for run in by_epoch.run for r in rates_of_sgd(run)} == {1, 10}
+    sgd = by_step[by_step.method == "TRADES"].run.iloc[0]
+    assert {round(r, 6) for run in by_step.run for r in rates_of_sgd(run)} == {1}
+
+
+def test_a_replay_of_table_2_gives_the_first_mini_batches():
+    arguments = {"objective": {"eps": 0.1, "steps": 1, "step_size": 0.1}, "network": "lenet", "w": 1, "batch": 16}
+    found = published.replay_trades("digits", 60, seed=1, **arguments)
+    assert set(found) == {"loss 1", "loss 3", "gradient_norm 1", "gradient_norm 3"}
+    assert found == published.replay_trades("digits", 60, seed=1, **arguments)
+    assert found != published.replay_trades("digits", 60, seed=2, **arguments)

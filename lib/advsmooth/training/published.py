@@ -344,6 +344,12 @@ and CIFAR-10, and kept the published rate of SGD, the best of 0.03, 0.1 and 0.3 
 """
 
 
+KANAI_PUBLISHED: dict[str, tuple[str, Mapping[str, Any]]] = {
+    name: (name, {"langevin": 30} if name.startswith("AWP+") else {}) for name in KANAI_METHODS
+}
+"""The same at the published settings of CIFAR-10 with ResNet-18: ``L`` is 20, and 30 with AWP (appendix E.1)."""
+
+
 _SGD_FIRST = {"delay": 10 / 200}
 
 KANAI_TRADES_SHORT: dict[str, tuple[str, Mapping[str, Any]]] = {
@@ -409,6 +415,24 @@ def kanai_runs(
     return pd.DataFrame(rows, columns=["method", "seed", "run"])
 
 
+def kanai_trades_runs(
+    data: Dataset, objective: AdversarialTraining | TRADES, seeds: Sequence[int], **options: Any
+) -> pd.DataFrame:
+    """:func:`kanai_runs` of :data:`KANAI_TRADES_SHORT`, every schedule by mini-batch instead of by epoch.
+
+    Optimisers take over at a mini-batch. A switch after a quarter of 10 epochs falls into the third of them; by epoch
+    the rate would stay until the fourth, and SGD would run at that of EntropySGD, ten times its own, for half an epoch.
+
+    Args:
+        data: training data.
+        objective: as of :func:`kanai_runs`.
+        seeds: networks of each method.
+        options: of :func:`kanai_runs`.
+    """
+    table = kanai_runs(data, KANAI_TRADES_SHORT, objective, seeds, **options)
+    return table.assign(run=[replace(run, recipe=replace(run.recipe, per_step=True)) for run in table.run])
+
+
 def kanai_at(eps: float = 8 / 255, *, steps: int = 10, step_size: float | None = None) -> AdversarialTraining:
     """Adversarial training with PGD from a random start; a step is a quarter of the budget, as 2/255 is of 8/255."""
     return AdversarialTraining(PGD(eps=eps, steps=steps, step_size=eps / 4 if step_size is None else step_size))
@@ -433,4 +457,36 @@ def replay(dataset: str, n: int, eps: float, w: int, seed: int, steps: int = 3) 
     images = data_sets.load(dataset).take(n, seed=0)
     (run,) = liu_short(images, eps, [seed], w=w, steps=steps)
     found = loop.train(run.fresh(), images, run.recipe, seed=seed).steps
+    return {f"{name} {k}": float(found[name].iloc[k - 1]) for name in ("loss", "gradient_norm") for k in (1, steps)}
+
+
+def replay_trades(
+    dataset: str,
+    n: int,
+    objective: Mapping[str, Any],
+    network: str,
+    w: int,
+    batch: int,
+    seed: int,
+    steps: int = 3,
+) -> dict[str, float]:
+    """The first mini-batches of a run of :func:`kanai_trades_runs`: what a record stores to be run again.
+
+    Args:
+        dataset: name of the data set.
+        n: of its images, drawn with seed 0.
+        objective: arguments of :func:`kanai_trades`.
+        network: a name of :mod:`advsmooth.models.registry`.
+        w: width factor.
+        batch: examples of a mini-batch.
+        seed: of the run.
+        steps: mini-batches.
+    """
+    images = data_sets.load(dataset).take(n, seed=0)
+    made = kanai_trades_runs(
+        images, kanai_trades(**objective), [seed], w=w, epochs=1, held_out=1, batch=batch, network=network
+    )
+    run = made[made.method == "TRADES"].run.iloc[0]
+    recipe = replace(run.recipe, epochs=None, steps=steps, validation=None, held_out=0, keep=())
+    found = loop.train(run.fresh(), images, recipe, seed=seed).steps
     return {f"{name} {k}": float(found[name].iloc[k - 1]) for name in ("loss", "gradient_norm") for k in (1, steps)}
