@@ -38,9 +38,9 @@
 # $$
 # :::
 #
-# **In short.** The better a network is trained, the steeper the loss around it: in every training here the rise grows as the training loss falls, so a flat curve alone may mean a network that has learned little.
-# Whether EntropySGD has the lowest training loss after a short training is asked below, seed by seed; the answer is in the verdict with its intervals.
-# The Hessian approximation of sharpness is right at a smooth minimum, fails like $1/r$ at a kink, and at trained networks misses the gradient, which at small radii makes the rise hundreds of times larger.
+# **In short.** EntropySGD does not flatten: on MNIST the networks it trained are steeper than those of SGD, at equal training loss too. Whether it ends at the smallest training loss, three seeds of a short training
+# do not resolve, and by our definition some of these small networks are very sharp, against the figure.
+# The Hessian approximation of sharpness is right at a smooth minimum, fails like $1/r$ at a kink, and at trained networks misses the gradient, which at small radii makes the rise tens to hundreds of times larger.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -266,7 +266,8 @@ if cfg.scale != "quick":
 # %% [markdown]
 # Larger runs leave a record for each data set. The rule, fixed before there were results: the claims about trained networks are judged on the record of CIFAR-10 if there is one, else on that of
 # MNIST, else on this run; what else there is stands beside it as an observation. A network *learned* if its robust accuracy on the training images exceeds the share of the most frequent class by 0.1.
-# One that learned nothing is perfectly flat. So a seed counts only if all four of its networks learned. *Rise* is the mean of the loss at $\alpha=\pm\frac12$ less the loss at 0.
+# One that learned nothing is perfectly flat. So a seed counts only if all four of its networks learned, and a source with fewer than three such seeds decides nothing: the next one is judged. (We added this when
+# the small ResNets on CIFAR-10 turned out to have learned too little; before, the claim would have stood on one comparison alone.) *Rise* is the mean of the loss at $\alpha=\pm\frac12$ less the loss at 0.
 
 
 # %% tags=["hide-input"]
@@ -285,8 +286,9 @@ for record in sorted(records.every(PAGE), key=lambda record: record.provenance["
 for wanted in ("mnist", "cifar10"):
     first = [name for name in sources if wanted in name and "record" in name]
     sources = {name: sources[name] for name in [*first, *(other for other in sources if other not in first)]}
-judged = next(iter(sources))
 nets = {name: flatness.networks(found) for name, (found, _) in sources.items()}
+enough = [name for name, table in nets.items() if flatness.kept(table)["seed"].nunique() >= 3]
+judged = next(iter(enough or sources))
 note = "\n".join(f"{where['scale']} scale: {where['sample']}" for _, where in sources.values())
 
 
@@ -553,7 +555,7 @@ beyond += [
         "observed",
     ),
 ]
-for other in list(sources)[1:]:
+for other in [name for name in sources if name != judged]:
     beyond += underfits(other, f"-{other.split(',')[0].split(':')[-1]}", "observed")
 
 # %% tags=["hide-input"]
@@ -626,8 +628,8 @@ claims.report(
     claims.verdict(
         "kanai2021-fig7",
         figure_7 + beyond,
-        note=f"Judged on {judged}: a short training, where the epochs are few for every method. EntropySGD with our "
-        "short-training settings (see the text).",
+        note=f"Judged on {judged}: a short training of small networks, EntropySGD with our short-training settings. "
+        "What counts as very sharp the paper does not say: the half is ours, and so is a verdict that rests on it.",
     ),
     claims.verdict(
         "kanai2021-def2",
