@@ -80,7 +80,7 @@
 # :::
 #
 # **In short.** Algorithm 1 as printed climbs the loss, and its noise does not sample $p_\theta$; mended, one step is Newton's on $-F$.
-# At the published settings scope and noise change a step by less than a tenth: what trains is an average of SGD iterates and a step towards it, and
+# At the published settings what trains is, as far as we can measure, an average of SGD iterates and a step towards it, and
 # first and second order are almost the same method. Whether that averaging trains faster or ends higher is judged below on short
 # trainings of three seeds, which can show large effects only.
 
@@ -326,8 +326,10 @@ plotting.finish(fig, f"closed forms and the optimiser of this book; gamma = {GAM
 # The reference code of EntropySGD, which the experiments follow, differs from the paper: its outer step is
 # $\theta\leftarrow\theta-\eta(\theta-\bar\theta)$ *without* $\gamma$, it has Nesterov momentum in both loops, and $\alpha$ and
 # $1-\alpha$ change places. With a scope of 0.03 the pull $\gamma(\theta'-\theta)$ is small beside the gradient and its momentum; with
-# $\varepsilon_E=10^{-4}$ the noise is too. Below we take both out of a step, all else equal, and see how far it ends from where it did. What
-# remains is *an average of $L$ iterates of SGD, and a step towards it*, known elsewhere as Lookahead or Reptile.
+# $\varepsilon_E=10^{-4}$ the noise is too. Below we take both out of the first step, all else equal, and see how far it ends from where it did: on the digits by less
+# than a tenth of its length. On the small ResNets of the records it ends 0.4 to 1.1 of its length away, but that says nothing: there a change of the first weights by
+# $10^{-7}$ does as much (0.97 and 1.2 on MNIST, measured apart from the record), because batch norm and the sign in the attack amplify anything. What
+# remains without scope and noise is *an average of $L$ iterates of SGD, and a step towards it*, known elsewhere as Lookahead or Reptile.
 #
 # That also explains table 3. The second-order factor is $\gamma h=1/(1-\gamma\sigma_j)$, and $\sigma_j$ is the variance of iterates that
 # move little. The training below measures $\gamma\sigma_j$ for every parameter: $\gamma h$ is 1 to within that. The paper suspects its
@@ -387,11 +389,9 @@ for method in methods:
     parts.append(pd.DataFrame([("passes", method, cfg.seed, 0, counted[0])], columns=convergence.COLUMNS))
 watched = second_order.scope_times_variance(first["AT+2ndEnSGD"])
 rows = [("gamma variance", "AT+2ndEnSGD", cfg.seed, 0, float(watched.largest.max()))]
-rows += [
-    ("without entropy", m, cfg.seed, 0, second_order.without_entropy(first[m]))
-    for m in ("AT+EnSGD", "AWP+EnSGD", "AT+EnSGD, published")
-    if m in methods
-]
+for m in [m for m in ("AT+EnSGD", "AWP+EnSGD", "AT+EnSGD, published") if m in methods]:
+    rows.append(("without entropy", m, cfg.seed, 0, second_order.without_entropy(first[m])))
+    rows.append(("nudged", m, cfg.seed, 0, second_order.nudged(first[m])))
 few = test.take(min(48 if cfg.scale == "quick" else 100, len(test)))
 of_first = dict(zip(planned.method, trained, strict=False))["AT"].model  # seed by seed: the first is of the first seed
 audited = audit(of_first, few.x, few.y, attack, generator=settings.generator(cfg.seed, cfg.device), allowed=1 / 32)
@@ -967,6 +967,26 @@ algorithm = [
         **where,
     ),
 ]
+APART = {"role": "observed", "sample": f"{images.name}, first seed", "scale": cfg.scale}
+moved_here = table[table.quantity.isin(["without entropy", "nudged"])].pivot(
+    index="method", columns="quantity", values="value"
+)
+algorithm += [
+    checks.at_most(
+        "entropy-acts-little-here",
+        "the same in this run",
+        measured=moved_here["without entropy"],
+        bound=0.1,
+        **APART,
+    ),
+    checks.at_most(
+        "nudge",
+        "in this run a change of the first weights by 1e-7 moves that end by less than scope and noise do",
+        measured=moved_here["nudged"],
+        bound=moved_here["without entropy"],
+        **APART,
+    ),
+]
 
 # %% [markdown]
 # ## Verdict
@@ -1013,7 +1033,7 @@ claims.report(
 #
 # Our trainings are short, the networks narrow, the test images few; an interval of three seeds finds large effects only. The short
 # settings of EntropySGD were chosen for such trainings, the rates of SGD are the published ones. At the full length EntropySGD may well gain, as
-# table 1 reports; at these settings a gain would have to come from the averaging, since scope and noise change so little of a step. The verdicts on figures 3 and 6 and on
+# table 1 reports; at these settings a gain would have to come from the averaging, since scope and noise change so little of a step where it can be measured. The verdicts on figures 3 and 6 and on
 # table 1 would change with a longer training: the `gpu` scale has ResNet-18 at full width, all of CIFAR-10 and the
 # published EntropySGD for 30 epochs. It has never been run.
 #

@@ -348,7 +348,7 @@ plotting.finish(fig, note)
 #
 # The next figure takes every epoch, not only the best one: the training loss of the network and the rise around it. A network begins at the right, flat and useless, and climbs to the left as it learns.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: training curves shifted by their own minimum, means over seeds and directions. Right: rise against training loss through training, one line a network, from the first epoch (right end) to the last; large markers: the best epoch. If flatness were a matter of how well a network is trained alone, all lines would be one."}, "image": {"alt": "Right panel: lines start at the lower right and climb to the upper left. Those of AWP run below the others."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: training curves shifted by their own minimum, means over seeds and directions. Right: rise against training loss through training, one line a network, from the first epoch (right end) to the last; markers: the best epoch. If flatness were a matter of how well a network is trained alone, all lines would be one."}, "image": {"alt": "Right panel: lines start at the lower right and climb to the upper left. Those of AWP run below the others."}}
 fig, axes = plt.subplots(len(sources), 2, figsize=(plotting.WIDTH, 0.4 + 3.0 * len(sources)), squeeze=False)
 for (left, right), (name, (found, _)) in zip(axes, sources.items(), strict=True):
     short, wide, paths = (
@@ -361,7 +361,7 @@ for (left, right), (name, (found, _)) in zip(axes, sources.items(), strict=True)
         lifted = wide[method] - wide[method].min()
         left.plot(lifted.mean(axis=1), label=method, markevery=5, **style)
         for s, own in paths[paths["method"] == method].groupby("seed"):
-            right.plot(own["loss"], own["rise"], **(style | {"linewidth": 0.9, "markersize": 2.5, "alpha": 0.75}))
+            right.plot(own["loss"], own["rise"], **(style | {"linewidth": 0.9, "marker": "", "alpha": 0.75}))
             at = best.loc[(method, s), "train loss"]
             height = np.interp(at, *own.sort_values("loss")[["loss", "rise"]].to_numpy().T)
             right.plot(at, height, style["marker"], color=style["color"], markersize=8, markeredgecolor="white")

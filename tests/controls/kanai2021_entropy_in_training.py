@@ -142,9 +142,22 @@ def walk_at_the_temperature_of_the_density():
 
 
 @control(ALG1, "entropy-acts-little")
+def a_scope_of_nearly_nothing():
+    found = second_order.without_entropy(changed(small("AT+EnSGD"), scope=1e-6, noise=1e-9))
+    return checks.at_most("entropy-acts-little", "", measured=found, bound=0.1, sample="")
+
+
+@control(ALG1, "entropy-acts-little-here")
 def scope_that_acts():
     found = second_order.without_entropy(changed(small("AT+EnSGD"), scope=5.0))
-    return checks.at_most("entropy-acts-little", "", measured=found, bound=0.1, sample="")
+    return checks.at_most("entropy-acts-little-here", "", measured=found, bound=0.1, sample="")
+
+
+@control(ALG1, "nudge")
+def a_large_nudge():
+    found = second_order.nudged(small("AT+EnSGD"), 1.0)
+    bound = second_order.without_entropy(small("AT+EnSGD"))
+    return checks.at_most("nudge", "", measured=found, bound=bound, sample="")
 
 
 @control(FIG3, "same-cost")

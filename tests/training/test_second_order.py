@@ -90,7 +90,17 @@ def test_scope_and_noise_matter_more_the_larger_they_are():
     assert little < 0.1 < much
 
 
+def test_a_nudge_matters_as_much_as_it_is_large():
+    """Nothing for no change; on a small smooth case a change at rounding level stays there."""
+    made = run("AT+EnSGD")
+    none, tiny, large = (second_order.nudged(made, size) for size in (0.0, 1e-7, 0.1))
+    assert none == 0
+    assert tiny < 1e-3 < large
+
+
 def test_refused():
+    with pytest.raises(ValueError, match="SGD: only EntropySGD has a scope"):
+        second_order.nudged(run("AT"))
     with pytest.raises(ValueError, match="EntropySGD: only second-order"):
         second_order.scope_times_variance(run("AT+EnSGD"))
     with pytest.raises(ValueError, match="SGD: only EntropySGD has a scope"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -89,18 +89,46 @@ def without_entropy(run: Run) -> float:
     Raises:
         ValueError: for a run with another optimiser.
     """
+    return _apart(run, {"scope": 1e-12, "noise": 1e-12})
+
+
+def nudged(run: Run, size: float = 1e-7) -> float:
+    """How far the first outer step ends from where it did if it starts from weights changed at random by ``size``.
+
+    The control of :func:`without_entropy`: where training amplifies a change at the level of rounding to the length of
+    the step, such a distance says nothing about scope and noise.
+
+    Args:
+        run: one whose first optimiser is :class:`EntropySGD`.
+        size: standard deviation of the change of each weight.
+
+    Raises:
+        ValueError: for a run with another optimiser.
+    """
+    return _apart(run, {}, size)
+
+
+def _apart(run: Run, changed: Mapping[str, float], nudge: float = 0.0) -> float:
     first = run.recipe.optimisers[0]
     if not issubclass(first.kind, EntropySGD):
         raise ValueError(f"{first.kind.__name__}: only EntropySGD has a scope and noise to leave out")
-    steps = first.options["langevin"]
     fresh = _flat(run.fresh())
     ends = []
-    for changed in ({}, {"scope": 1e-12, "noise": 1e-12}):
-        optimiser = replace(first, options={**first.options, **changed})
+    for options, size in (({}, 0.0), (changed, nudge)):
+        optimiser = replace(first, options={**first.options, **options})
         short = replace(
-            run.recipe, epochs=None, steps=steps, optimisers=(optimiser,), held_out=0, validation=None, keep=()
+            run.recipe,
+            epochs=None,
+            steps=first.options["langevin"],
+            optimisers=(optimiser,),
+            held_out=0,
+            validation=None,
+            keep=(),
         )
-        model = run.fresh()
+        model, g = run.fresh(), torch.Generator().manual_seed(run.seed)
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(size * torch.randn(p.shape, generator=g))
         loop.train(model, run.data, short, seed=run.seed)
         ends.append(_flat(model))
     return float((ends[1] - ends[0]).norm() / (ends[0] - fresh).norm())
