@@ -346,35 +346,31 @@ plotting.finish(fig, note)
 #
 # ## Flat, or well trained?
 #
-# The next figure takes every epoch, not only the best one: the training loss of the network and the rise around it. A network begins at the right, flat and useless, and climbs to the left as it learns.
+# The next figure takes every epoch, not only the best one: the training loss of the network and the rise around it. On the digits a network begins at the right, flat and useless, and climbs to the left as it learns; on MNIST the networks of EntropySGD (without AWP) are the steepest all the way.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: training curves shifted by their own minimum, means over seeds and directions. Right: rise against training loss through training, one line a network, from the first epoch (right end) to the last; markers: the best epoch. If flatness were a matter of how well a network is trained alone, all lines would be one."}, "image": {"alt": "Right panel: lines start at the lower right and climb to the upper left. Those of AWP run below the others."}}
-fig, axes = plt.subplots(len(sources), 2, figsize=(plotting.WIDTH, 0.4 + 3.0 * len(sources)), squeeze=False)
-for (left, right), (name, (found, _)) in zip(axes, sources.items(), strict=True):
-    short, wide, paths = (
-        name.split(",")[0].split(":")[-1],
-        flatness.curves(found, "train"),
-        flatness.trajectories(found),
-    )
-    best = nets[name].set_index(["method", "seed"])
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rise against training loss through training, one line a network, from the early epochs (right) to the last; markers: the best epoch; dotted: the loss of a constant classifier, beyond which early epochs of the ResNets lie. If flatness were a matter of how well a network is trained alone, all lines would be one."}, "image": {"alt": "Up to three panels, one a data set. Lines climb from the lower right to the upper left on the digits; on MNIST the markers of EntropySGD lie above those of SGD; on CIFAR-10 all stay near the constant classifier."}}
+fig, axes = plt.subplots(1, len(sources), figsize=(plotting.WIDTH, 3.4), squeeze=False)
+for ax, (name, (found, _)) in zip(axes[0], sources.items(), strict=True):
+    paths, best = flatness.trajectories(found), nets[name].set_index(["method", "seed"])
+    level = float(found.loc[found["quantity"] == "constant", "value"].iloc[0])
     for method, style in zip(METHODS, plotting.styles(), strict=False):
-        lifted = wide[method] - wide[method].min()
-        left.plot(lifted.mean(axis=1), label=method, markevery=5, **style)
+        ax.plot([], [], label=method, **style)
         for s, own in paths[paths["method"] == method].groupby("seed"):
-            right.plot(own["loss"], own["rise"], **(style | {"linewidth": 0.9, "marker": "", "alpha": 0.75}))
+            ax.plot(own["loss"], own["rise"], **(style | {"linewidth": 0.9, "marker": "", "alpha": 0.75}))
             at = best.loc[(method, s), "train loss"]
             height = np.interp(at, *own.sort_values("loss")[["loss", "rise"]].to_numpy().T)
-            right.plot(at, height, style["marker"], color=style["color"], markersize=8, markeredgecolor="white")
-    left.set_ylim(0, 4)
-    plotting.label(left, f"{short}: shifted", "offset $\\alpha$", "loss above its minimum (nats)")
-    plotting.label(
-        right, f"{short}: every epoch", "adversarial training loss (nats)", "rise to $\\alpha=\\pm1/2$ (nats)"
-    )
+            ax.plot(at, height, style["marker"], color=style["color"], markersize=8, markeredgecolor="white")
+    ax.axvline(level, color=plotting.INK, linewidth=0.9, linestyle=":")
+    ax.set_xlim(0, 1.15 * level)
+    near = paths.loc[paths["loss"] < 1.15 * level, "rise"]
+    ax.set_ylim(min(0.0, 1.1 * near.min()), 1.1 * near.max())
+    plotting.label(ax, name.split(",")[0].split(":")[-1], "adversarial loss (nats)", "")
+axes[0, 0].set_ylabel("rise to $\\alpha=\\pm1/2$ (nats)")
 axes[0, 0].legend(fontsize=8)
 plotting.finish(fig, f"{note}\nrise: first direction of each seed")
 
 # %% [markdown]
-# Well trained and steep go together: a curve that starts low has further to go before it reaches the level where the network knows nothing. To separate the two, rises are
+# On the digits well trained and steep go together: a curve that starts low has further to go before it reaches the level where the network knows nothing. To separate the two, rises are
 # compared *at equal training loss*: at the lowest loss that both methods of a pair reach, the better one when it passed there.
 #
 # **A tension in the paper.** Section 5.3 says that EntropySGD *lowers the training accuracy* of AT and so relieves overfitting; appendix F.1 says that its *training loss is the smallest*. Lower accuracy with lower loss is possible, but the paper gives
