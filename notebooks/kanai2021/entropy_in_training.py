@@ -462,7 +462,8 @@ def panel(ax: plt.Axes, t: pd.DataFrame, names: list[str]) -> None:
         if name in cost.index:
             one, x = curves.loc[name], cost[name] * curves.columns.to_numpy(float)
             plotting.band(ax, x, one.min(), one.max(), style["color"])
-            ax.plot(x, one.mean(), label=name, **style, markersize=3.5)
+            ax.plot(x, one.mean(), **style, markersize=3.5)
+        ax.plot([], [], label=name, **style, markersize=3.5)  # the legend names what another source has, too
     ax.set_ylim(bottom=0)
 
 
@@ -474,8 +475,8 @@ for k, (name, (t, _)) in enumerate(sources.items()):
         panel(ax, t, names)
         x = "passes per training image" if ax is axes[1, k] else ""
         plotting.label(ax, title, x, "robust test accuracy (%)" if k == 0 else "")
-for ax in axes[:, 0]:
-    ax.legend(fontsize=8)
+for ax in axes[:, len(sources) // 2]:
+    ax.legend(fontsize=7, loc="lower right")
 note = f"{cfg.scale} scale: {here['sample']}, 20-step PGD"
 note += "".join(
     f"\n{name}: {w_['scale']} scale, {t.seed.nunique()} seeds" for name, (t, w_) in list(sources.items())[1:]
