@@ -121,9 +121,9 @@ def test_a_page_is_found_by_key_or_path(name):
 
 def test_an_unknown_page_is_refused_with_the_nearest():
     with pytest.raises(
-        PageError, match="page 'finlay2018/lipschitz': not found; did you mean 'finlay2018/dataset_lipschitz'"
+        PageError, match="page 'finlay2018/dataset_lipshitz': not found; did you mean 'finlay2018/dataset_lipschitz'"
     ):
-        pages.find("finlay2018/lipschitz")
+        pages.find("finlay2018/dataset_lipshitz")
 
 
 @pytest.mark.parametrize(

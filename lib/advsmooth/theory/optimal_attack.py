@@ -657,7 +657,7 @@ class Loops:
         left, right, _ = gradient_scattering.closing_in(where, rows, left, right, halvings=30)
         time = (left + right) / 2
         sides = [where(rows, t) for t in (left, right)]
-        for _ in range(4):  # the tie of the grid, then that of the two maxima, by Newton's method in the time
+        for _ in range(6):  # the tie of the grid, then that of the two maxima, by Newton's method in the time
             theta, velocity = self.at(rows, time), self.velocity(rows, time)
             sides = list(ascend(loss, torch.cat(sides), theta.repeat(2, 1), eps, norm).chunk(2))
             gap = loss(sides[1], theta) - loss(sides[0], theta)
