@@ -163,3 +163,11 @@ def test_an_interval_that_holds_zero_leaves_a_direction_unresolved(differences, 
 def test_only_a_check_that_did_not_hold_can_be_unresolved(held):
     with pytest.raises(ValueError, match=f"check 'c': unresolved, but held={held}"):
         checks.Check("c", "s", held, unresolved=True)
+
+
+def test_the_interval_of_a_mean_is_that_of_the_t_distribution_and_the_one_that_is_judged():
+    low, high = checks.mean_interval([1.0, 2.0, 3.0])
+    assert (low + high) / 2 == pytest.approx(2)
+    assert high - 2 == pytest.approx(4.302652729911275 / 3**0.5)
+    shown = checks.positive("c", "s", differences=[1.0, 2.0, 3.0], **S).evidence["95% interval"]
+    assert shown == f"[{checks.show(low)}, {checks.show(high)}]"

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from advsmooth.interactive import LIMIT, Axis, Curve, InteractiveError, Panel, Slider, slider
+from advsmooth.interactive import LIMIT, Axis, Curve, Embedded, InteractiveError, Panel, slider
 
 X = Axis("weight", (-1, 1), (-1, 0, 1))
 T = np.linspace(-1, 1, 11)
@@ -125,7 +125,7 @@ def test_every_theme_has_its_colours_and_lines_differ_by_more_than_colour():
 
 def test_it_shows_itself_and_its_words_are_stable():
     figure = make()
-    assert isinstance(figure, Slider)
+    assert isinstance(figure, Embedded)
     assert figure._repr_html_() == figure.html == make().html
     assert repr(figure) == "interactive figure: A parabola that opens as the slider moves."
     noisy = [np.c_[T, k * T**2 * (1 + 1e-15)] for k in range(3)]

@@ -219,6 +219,16 @@ def within(
     return Check(name, sentence, held, evidence, sample, "within", role, scale)
 
 
+def mean_interval(differences: Any, confidence: float = 0.95) -> tuple[float, float]:
+    """The ends of the two-sided t-interval of a mean, from independent numbers such as one a seed (at least two).
+
+    It is what :func:`positive` judges and what figures draw.
+    """
+    d = np.asarray(differences, dtype=float)
+    half = stats.t.ppf((1 + confidence) / 2, d.size - 1) * d.std(ddof=1) / np.sqrt(d.size)
+    return float(d.mean() - half), float(d.mean() + half)
+
+
 def positive(
     name: str,
     sentence: str,
@@ -237,15 +247,13 @@ def positive(
     d = _array(name, differences)
     if d.size < 3:
         raise ValueError(f"check {name!r}: {d.size} seeds; a trend needs at least 3")
-    half = stats.t.ppf((1 + confidence) / 2, d.size - 1) * d.std(ddof=1) / np.sqrt(d.size)
+    low, high = mean_interval(d, confidence)
     evidence: dict[str, float | int | str] = {
         "mean difference": float(d.mean()),
-        f"{confidence:.0%} interval": f"[{show(d.mean() - half)}, {show(d.mean() + half)}]",
+        f"{confidence:.0%} interval": f"[{show(low)}, {show(high)}]",
         "seeds": d.size,
     }
-    held = bool(d.mean() - half > 0)
-    unresolved = not held and bool(d.mean() + half >= 0)
-    return Check(name, sentence, held, evidence, sample, "positive", role, scale, unresolved)
+    return Check(name, sentence, low > 0, evidence, sample, "positive", role, scale, unresolved=low <= 0 <= high)
 
 
 def identity(name: str, sentence: str, *, left: Any, right: Any, role: Role = "derivation") -> Check:

@@ -84,7 +84,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Slider:
+class Embedded:
     """The figure; as the last value of a cell it shows itself. Its plain text is the text alternative."""
 
     html: str
@@ -109,7 +109,7 @@ def slider(
     panels: Sequence[Panel],
     start: int = 0,
     marks: Sequence[float] = (),
-) -> Slider:
+) -> Embedded:
     """Draw the figure.
 
     Args:
@@ -159,7 +159,7 @@ def slider(
     )
     if len(result.encode()) > LIMIT:
         raise InteractiveError(f"{len(result.encode()):,} bytes: allowed are {LIMIT:,}; thin the curves")
-    return Slider(result, alt)
+    return Embedded(result, alt)
 
 
 def _across(value: float, x: Axis) -> float:

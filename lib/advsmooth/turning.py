@@ -22,7 +22,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from advsmooth.interactive import LIMIT, InteractiveError
+from advsmooth.interactive import LIMIT, Embedded, InteractiveError
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 """Two of these letters are one height: a number from 0 to 4095."""
@@ -61,20 +61,6 @@ class Surface:
     least: Any = None
 
 
-@dataclass(frozen=True)
-class Turning:
-    """The figure; as the last value of a cell it shows itself. Its plain text is the text alternative."""
-
-    html: str
-    alt: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return f"interactive figure: {self.alt}"
-
-
 def turning(
     name: str,
     *,
@@ -84,7 +70,7 @@ def turning(
     unit: str,
     surfaces: Sequence[Surface],
     start: tuple[int, int] = (0, 1),
-) -> Turning:
+) -> Embedded:
     """Make the figure.
 
     Args:
@@ -134,7 +120,7 @@ def turning(
     )
     if len(result.encode()) > LIMIT:
         raise InteractiveError(f"{len(result.encode()):,} bytes: allowed are {LIMIT:,}; take a coarser grid")
-    return Turning(result, alt)
+    return Embedded(result, alt)
 
 
 def encode(heights: Any) -> tuple[str, float, float]:

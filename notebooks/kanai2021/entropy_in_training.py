@@ -540,10 +540,10 @@ fig, ax = plt.subplots(figsize=(plotting.WIDTH, 3.4))
 for row, (better, worse) in enumerate(PAIRS):
     for k, ((name, (t, _)), style) in enumerate(zip(sources.items(), plotting.styles(), strict=False)):
         d = 100 * convergence.gain(convergence.ends(t, "AutoAttack"), better, worse)
-        middle, half = convergence.interval(d)
+        low, high = checks.mean_interval(d)
         y = row + 0.22 * k
         ax.plot(d, [y] * len(d), style["marker"], color=style["color"], alpha=0.5, label=name if row == 0 else None)
-        ax.errorbar(middle, y, xerr=half, color=style["color"], capsize=3, fmt="|", markersize=10)
+        ax.errorbar(d.mean(), y, xerr=(high - low) / 2, color=style["color"], capsize=3, fmt="|", markersize=10)
     mine = gaps.iloc[row]
     label = "published, CIFAR-10" if row == 0 else None
     ax.errorbar(mine.gap, row - 0.22, xerr=2 * mine.pooled, fmt="D", color=plotting.INK, capsize=3, label=label)

@@ -497,7 +497,7 @@ figure_7.append(
     )
 )
 if len(alive) > 1:
-    ends = [flatness.interval(d) for d in flattening(table)]
+    ends = [checks.mean_interval(d) for d in flattening(table)]
     figure_7.append(
         checks.at_most(
             "not-necessarily-flatter",

@@ -169,12 +169,6 @@ def test_rises_are_compared_at_equal_loss():
     assert flatness.gap_at_equal_loss(flatter, "AT", "AWP").tolist() == pytest.approx([0.8])
 
 
-def test_an_interval_is_that_of_the_t_distribution():
-    low, high = flatness.interval([1.0, 2.0, 3.0])
-    assert (low + high) / 2 == pytest.approx(2)
-    assert high - 2 == pytest.approx(4.302652729911275 / np.sqrt(3))
-
-
 def test_how_much_of_a_network_a_direction_moves():
     model = network()
     (direction,) = flatness.directions(model, 0, 1)

@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from advsmooth import settings
@@ -320,13 +319,6 @@ def ratios(study: pd.DataFrame, quantity: str = "sharpness") -> pd.DataFrame:
     crossing = [epsilon_sharpness.crossover(slope, top) for slope, top in pairs]
     found = own.assign(ratio=own["value"] / approximate, crossover=crossing)
     return found[["method", "seed", "radius", "ratio", "crossover"]]
-
-
-def interval(values: pd.Series | np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The two ends of the t-interval of a mean, from one number for each seed (at least two)."""
-    d = np.asarray(values, dtype=np.float64)
-    half = stats.t.ppf((1 + confidence) / 2, d.size - 1) * d.std(ddof=1) / np.sqrt(d.size)
-    return float(d.mean() - half), float(d.mean() + half)
 
 
 @torch.no_grad()

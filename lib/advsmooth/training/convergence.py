@@ -15,7 +15,6 @@ from typing import cast
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 
 from advsmooth import data as data_sets
 from advsmooth import settings
@@ -118,13 +117,6 @@ def ends(table: pd.DataFrame, quantity: str) -> pd.Series:
 def gain(values: pd.Series, better: str, worse: str) -> np.ndarray:
     """``better - worse`` seed by seed: networks of one seed share their first weights and their mini-batches."""
     return (values[better] - values[worse]).sort_index().to_numpy()
-
-
-def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Mean of differences, one per seed, and half the width of its t-interval: what :func:`checks.positive` judges."""
-    d = np.asarray(differences, dtype=float)
-    half = stats.t.ppf((1 + confidence) / 2, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
-    return float(d.mean()), float(half)
 
 
 def pooled_deviation(values: pd.Series, one: str, other: str) -> float:

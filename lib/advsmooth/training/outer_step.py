@@ -54,11 +54,11 @@ def outer_step(
         loss.backward()
         return loss.detach()
 
-    before = _flat(model)
+    before = flat(model)
     optimiser.step(closure)
-    return _flat(model) - before
+    return flat(model) - before
 
 
-def _flat(model: nn.Module) -> Tensor:
+def flat(model: nn.Module) -> Tensor:
     """A copy of all parameters in one vector, whatever their memory layout."""
     return torch.cat([p.detach().reshape(-1) for p in model.parameters()])

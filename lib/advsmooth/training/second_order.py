@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from advsmooth import settings
 from advsmooth.training import loop
 from advsmooth.training.entropysgd import EntropySGD, SecondOrderEntropySGD
+from advsmooth.training.outer_step import flat
 from advsmooth.training.recipe import Optimiser
 from advsmooth.training.runs import Run
 
@@ -112,7 +113,7 @@ def _apart(run: Run, changed: Mapping[str, float], nudge: float = 0.0) -> float:
     first = run.recipe.optimisers[0]
     if not issubclass(first.kind, EntropySGD):
         raise ValueError(f"{first.kind.__name__}: only EntropySGD has a scope and noise to leave out")
-    fresh = _flat(run.fresh())
+    fresh = flat(run.fresh())
     ends = []
     for options, size in (({}, 0.0), (changed, nudge)):
         optimiser = replace(first, options={**first.options, **options})
@@ -130,9 +131,5 @@ def _apart(run: Run, changed: Mapping[str, float], nudge: float = 0.0) -> float:
             for p in model.parameters():
                 p.add_(size * torch.randn(p.shape, generator=g))
         loop.train(model, run.data, short, seed=run.seed)
-        ends.append(_flat(model))
+        ends.append(flat(model))
     return float((ends[1] - ends[0]).norm() / (ends[0] - fresh).norm())
-
-
-def _flat(model: nn.Module) -> Tensor:
-    return torch.cat([p.detach().flatten() for p in model.parameters()])
