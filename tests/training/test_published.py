@@ -216,3 +216,40 @@ def test_a_replay_of_table_2_gives_the_first_mini_batches():
     assert set(found) == {"loss 1", "loss 3", "gradient_norm 1", "gradient_norm 3"}
     assert found == published.replay_trades("digits", 60, seed=1, **arguments)
     assert found != published.replay_trades("digits", 60, seed=2, **arguments)
+
+
+def test_the_models_of_table_2_of_finlay_et_al():
+    weights = {name: (m.tv, m.lipschitz) for name, m in published.FINLAY_MODELS.items() if hasattr(m, "tv")}
+    assert list(published.FINLAY_MODELS) == [
+        "undefended",
+        "l1-TV (FGSM)",
+        "l2-TV 0.01",
+        "l2-TV 0.01 + Lip 0.1",
+        "l2-TV 0.1 + Lip 0.1",
+        "l2-TV 0.1 + Lip 1",
+    ]
+    assert weights == {
+        "l2-TV 0.01": (0.01, 0.0),
+        "l2-TV 0.01 + Lip 0.1": (0.01, 0.1),
+        "l2-TV 0.1 + Lip 0.1": (0.1, 0.1),
+        "l2-TV 0.1 + Lip 1": (0.1, 1.0),
+    }
+    assert published.FINLAY_MODELS["l1-TV (FGSM)"].attack == fgsm(0.01)
+    assert not published.FINLAY_MODELS.keys() & published.FINLAY_STRENGTHS.keys()
+
+
+@pytest.mark.parametrize("name", published.FINLAY_STRENGTHS)
+def test_a_strength_is_what_its_name_says(name):
+    objective = published.FINLAY_STRENGTHS[name]
+    assert name == f"l2-TV {objective.tv:g} + Lip {objective.lipschitz:g}"
+
+
+def test_a_run_for_each_model_and_seed_of_finlay_et_al():
+    d = data.load("digits", "train").take(100, seed=0)
+    models = {name: published.FINLAY_MODELS[name] for name in ("undefended", "l2-TV 0.1 + Lip 1")}
+    table = published.finlay_runs(d, models, [0, 1], network="fcn", arguments={"m": 8, "L": 2}, epochs=2, batch=50)
+    assert [*zip(table.model, table.seed, strict=True)] == [(name, seed) for seed in (0, 1) for name in models]
+    assert len({run.key() for run in table.run}) == 4
+    first, second = (run.fresh().state_dict() for run in table.run[:2])
+    assert all(first[name].equal(second[name]) for name in first)
+    assert all(run.recipe.clip == 1 and run.recipe.augment is None for run in table.run)
