@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from advsmooth import data
+from advsmooth.attacks.gradient import fgsm
 from advsmooth.training import published, runs
 from advsmooth.training.entropysgd import EntropySGD
 from advsmooth.training.published import liu_budget, liu_budgets, liu_mnist, liu_short
