@@ -84,12 +84,12 @@ cfg = settings.resolve(
     n=settings.count(at_least=50, quick=720, cpu=3000, gpu=50_000),
     held_out=settings.count(quick=72, cpu=300, gpu=1000),
     test_n=settings.count(at_least=20, quick=100, cpu=500, gpu=10_000),
-    eps=settings.radius(quick=0.1, cpu=0.3, gpu=FULL.eps),
-    pgd_steps=settings.count(quick=3, cpu=5, gpu=FULL.steps),
-    step_size=settings.radius(quick=0.04, cpu=0.06, gpu=FULL.step_size),
-    network=settings.choice("lenet", "resnet18", quick="lenet", cpu="resnet18"),
-    w=settings.count(quick=2, cpu=1, gpu=16),
-    epochs=settings.count(at_least=4, quick=8, cpu=10, gpu=200),
+    eps=settings.radius(quick=0.1, cpu=0.2, gpu=FULL.eps),
+    pgd_steps=settings.count(quick=3, cpu=10, gpu=FULL.steps),
+    step_size=settings.radius(quick=0.04, cpu=0.05, gpu=FULL.step_size),
+    network=settings.choice("lenet", "resnet18", quick="lenet", cpu="lenet", gpu="resnet18"),
+    w=settings.count(quick=2, cpu=2, gpu=16),
+    epochs=settings.count(at_least=4, quick=8, cpu=15, gpu=200),
     batch=settings.count(at_least=2, quick=64, cpu=128),
     attack_steps=settings.count(quick=6, cpu=20, gpu=100),
     audit_n=settings.count(at_least=5, quick=30, cpu=100),
@@ -247,28 +247,44 @@ table = pd.DataFrame(rows)
 if cfg.scale != "quick":
     arguments = {"dataset": cfg.dataset, "n": len(images), "objective": OBJECTIVE, "seed": cfg.seed}
     arguments |= {name: shared[name] for name in ("network", "w", "batch")}
-    replay, label = records.plain(published.replay_trades), f"{cfg.scale}-{images.name.replace(':', '-')}"
+    replay = records.plain(published.replay_trades)
+    label = f"{cfg.scale}-{images.name.replace(':', '-')}-{cfg.network}"
     read = [images, test]
     records.save(PAGE, table, cfg=cfg, data=read, cost=watch.read(), function=replay, arguments=arguments, label=label)
 
 # %% [markdown]
-# Records of larger runs are shown beside this run. Which source decides was fixed beforehand: CIFAR-10 if there is a record, else MNIST, else this run.
+# Records of larger runs are shown beside this run. Which source decides was fixed beforehand: CIFAR-10 if there is a record, else MNIST, else this run; but a source
+# decides nothing in which fewer than three seeds *learned*: all five networks of table 2 reach a robust accuracy of 0.2, twice that of guessing one of ten classes. (The second half of the rule
+# came after the first record. There, on MNIST at $\epsilon=0.3$ with five attack steps in training, nine of the twelve networks with $\alpha=0.75$ learned to fool five steps, not to resist: of the one
+# audited below, PGD of 20 steps leaves 12 % and AutoAttack nothing; none of the other twelve did. That is a fact about $\alpha$ and a weak attack, not about the switch. The record stays in the tables. The next one, at 0.2 with ten
+# steps, was planned on a seed that is used for nothing else.)
 
 # %% tags=["hide-input"]
 here = {
     "sample": f"{cfg.network}({cfg.w}), {images.name}, n = {len(images):,}, {cfg.seeds} seeds, {len(test):,} test images",
     "scale": cfg.scale,
 }
-recorded = {r.provenance["data"][0]["name"]: r for r in sorted(records.every(PAGE), key=lambda r: r.provenance["date"])}
+
+
+def learned(t: pd.DataFrame) -> int:
+    """How many seeds have five networks of table 2 that are robust at all."""
+    chosen = t[(t.part == "test") & (t.which == "best") & (t.quantity == "robust accuracy") & t.method.isin(CELLS)]
+    return int((chosen.groupby("seed").value.min() >= 0.2).sum())
+
+
 sources = {} if cfg.scale != "quick" else {f"this run: {images.name}": (table, here)}
-sources |= {f"record: {name}": (r.table, {"sample": r.summary(), "scale": r.scale}) for name, r in recorded.items()}
-decides = min(sources, key=lambda name: ("record: " not in name, "cifar" not in name, "mnist" not in name))
+for r in sorted(records.every(PAGE), key=lambda r: r.provenance["date"]):
+    name = f"record: {r.provenance['data'][0]['name']}, ε {r.provenance['parameters']['eps']:.2g}"
+    sources[name] = (r.table, {"sample": r.summary(), "scale": r.scale})
+sound = [name for name, (t, _) in sources.items() if learned(t) >= 3] or list(sources)[:1]
+decides = min(sound, key=lambda name: ("record: " not in name, "cifar" not in name, "mnist" not in name))
 source, where = sources[decides]
 notes = {
     name: w["sample"] if name.startswith("record: ") else f"{w['scale']} scale: {w['sample']}"
     for name, (_, w) in sources.items()
 }
-note = "\n".join(notes.values())
+drawn = {name: sources[name] for name in sources if name in sound}
+note = "\n".join(notes[name] for name in drawn)
 audits = {name: t[t.part == "audit"].set_index("quantity").value.map(checks.show) for name, (t, _) in sources.items()}
 pd.DataFrame(audits).reindex(dict.fromkeys(key for each in audits.values() for key in each.index)).fillna("")
 
@@ -322,9 +338,9 @@ DIFFERENCES = {
 printed = {PAIRS[name]: gaps.loc[name] for name in ("ensgd", "awp-ensgd", "tuned")}
 fig, (paper, ours) = plt.subplots(1, 2, figsize=(plotting.WIDTH, 4.3), width_ratios=[1, 2.4], sharey=True)
 for place, (first, second) in enumerate(DIFFERENCES.values()):
-    for k, ((name, (t, _)), style) in enumerate(zip(sources.items(), plotting.styles(), strict=False)):
+    for k, ((name, (t, _)), style) in enumerate(zip(drawn.items(), plotting.styles(), strict=False)):
         d = (by_seed(t, first) - by_seed(t, second)).to_numpy()
-        y = place + 0.22 * (k - (len(sources) - 1) / 2)
+        y = place + 0.22 * (k - (len(drawn) - 1) / 2)
         ours.plot(checks.mean_interval(d), [y, y], color=style["color"], lw=2.2, solid_capstyle="butt")
         marked = {"color": style["color"], "mfc": "white", "label": None if place else name}
         ours.plot(d, np.full(len(d), y), style["marker"], **marked)
