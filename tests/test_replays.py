@@ -14,3 +14,17 @@ def test_the_replay_of_flat_or_well_trained_is_the_same_twice_and_sees_its_argum
     assert first == replays.flat_or_well_trained(images=60)
     assert set(first) == {f"{name} at {a}" for name in ("AT", "AWP+EnSGD") for a in (-0.5, 0.0, 0.5)}
     assert first != replays.flat_or_well_trained(images=60, seed=1)
+
+
+def test_the_replay_of_detecting_by_gradient_is_the_same_twice_and_sees_its_arguments():
+    first = replays.detecting_by_gradient(images=60)
+    assert first == replays.detecting_by_gradient(images=60)
+    assert set(first) == {f"score, {source}" for source in ("CW", "PGD", "evasive 0.1", "joint 1")}
+    assert first != replays.detecting_by_gradient(images=60, seed=1)
+
+
+def test_the_replay_of_two_numbers_is_the_same_twice_and_sees_its_arguments():
+    first = replays.two_numbers(images=60)
+    assert first == replays.two_numbers(images=60)
+    assert {"undefended: distance, all", "l2-TV 0.1 + Lip 1: steepest in the box"} <= set(first)
+    assert first != replays.two_numbers(images=60, seed=1)

@@ -229,3 +229,20 @@ class Response:
             total = total * gates.sample(n, generator)
         init = self.init
         return total.sqrt() * (init.beta_L * init.beta_1 * init.beta ** (self.L - 2) / self.alpha)
+
+
+def tangent_kernel(init: Initialisation, m: int, L: int, *, square_norm: float = 1.0, alpha: float = 1.0) -> float:  # noqa: N803
+    """``E sum over l of |grad of f_k(x) to W_l|_F^2`` at initialisation, for one output and ``|x|^2 = square_norm``.
+
+    The gradient to ``W_l`` is an outer product: ``h_{l-1}``, whose energy is that of ``x`` times one factor per
+    layer below, and the row of the output weights carried back, with one factor per layer above (lemmas 1 and 2).
+    It does not depend on ``x`` beyond its norm.
+
+    Raises:
+        ValueError: for a width below 1 or a depth below 2.
+    """
+    _positive_integer("m", m)
+    _positive_integer("L", L, 2)
+    first, last, energy = init.beta_1**2 * m / 2, init.beta_L**2 * m / 2, init.gamma(m) ** 2
+    layers = last * energy ** (L - 2) + (L - 2) * first * last * energy ** max(L - 3, 0) + first * energy ** (L - 2)
+    return square_norm * layers / alpha**2

@@ -575,7 +575,7 @@ def finlay_runs(
         Columns ``model``, ``seed`` and ``run``, seed by seed.
     """
     augment = Augmentation(cutout=data.shape[-1] // 2) if data.shape[0] == 3 else None
-    recipe = {"epochs": epochs, "rate": rate, "batch": batch, "augment": augment, "channels_last": True}
+    recipe: dict[str, Any] = {"epochs": epochs, "rate": rate, "batch": batch, "augment": augment, "channels_last": True}
     rows = [
         (name, seed, Run(network, arguments, data, finlay(objective, **recipe), seed))
         for seed in seeds
