@@ -63,8 +63,8 @@
 # With well-chosen weights a robust model loses little clean accuracy, some even gain; more regularisation costs more.
 # :::
 #
-# **In short.** On our small networks the Lipschitz term raises the distances at which attacks succeed; weak TV alone does hardly anything that three seeds can show. The most regularised model looks best only to attacks that climb the
-# cross-entropy: DeepFool, PGD on another loss and AutoAttack take most of its extra robustness away, so the last row of such a table says more about the attack than about the network. One median of table 2 is misprinted by a power of ten.
+# **In short.** On our small networks the Lipschitz term raises the distances at which attacks succeed; weak TV alone does little. Part of what the most regularised model shows is a failure of attacks that climb the cross-entropy:
+# on digits DeepFool, PGD on another loss and AutoAttack take most of its extra robustness away, so the last row of such a table says something of the attack as well. One median of table 2 is misprinted by a power of ten.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -571,7 +571,7 @@ for norm, words in (("l2", "PGD"), ("linf", "iterated FGSM")):
         )
     )
 for other in [name for name in sources if name != judged]:
-    table_2 += larger(other, "observed", "-" + other.removesuffix(", record").replace(", ", "-").replace(":", "-"))
+    table_2 += larger(other, "observed", "-" + other.replace(", ", "-").replace(":", "-"))
 
 # %% tags=["hide-input"]
 table_3 = [

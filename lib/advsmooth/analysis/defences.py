@@ -273,7 +273,8 @@ def comparisons(study: pd.DataFrame) -> dict[str, list[float]]:
         gap = table[rivals].min(axis=1, skipna=False) - table[f"{norm} median {best}"]
         for model in (UNDEFENDED, STRONG):
             found[f"{name}-{SHORT.get(model, UNDEFENDED)}"] = gap[table["model"] == model].dropna().tolist()
-    return found
+    # Shares such as 3/50 leave noise of 1e-17 in a difference; what is stored and compared must not show it.
+    return {name: [round(value, 9) for value in values] for name, values in found.items()}
 
 
 def blindness(study: pd.DataFrame) -> pd.DataFrame:
