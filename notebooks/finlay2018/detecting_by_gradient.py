@@ -196,7 +196,7 @@ consistency = pd.DataFrame(
 consistency.map(checks.show)
 
 # %% [markdown]
-# Ratios above 1 in the third and fourth column exclude logits. In the fifth, a model that "fits" must reach the published 6 % (5.5 before rounding). What remains: table 6 uses another $f$ than table 2, or a model that is not in it. We therefore test
+# Ratios above 1 in the third and fourth column exclude logits. In the fifth, a model that "fits" must reach the published 6 % (5.5 before rounding). What remains: table 6 uses another $f$ than table 2, or a model that is not in it (F8). We therefore test
 # both readings, probabilities first.
 #
 # ## The networks and the attacks

@@ -28,9 +28,9 @@ def test_the_closed_form_is_the_estimator():
 
 def test_its_mean_over_weights_is_definition_1():
     law = initialisation.Response(fcn.Initialisation(0.5, 0.0, 0.2), 30, 1, 2)
-    found = early_training.stability(
-        torch.stack([fcn.jacobian([0.5 * normal(30, 6, seed=s), 0.2 * normal(1, 30, seed=s + 5000)], normal(1, 6))[:, 0] for s in range(2000)])
-    )  # fmt: skip
+    x = normal(1, 6)
+    networks = [[0.5 * normal(30, 6, seed=s), 0.2 * normal(1, 30, seed=s + 5000)] for s in range(2000)]
+    found = early_training.stability(torch.stack([fcn.jacobian(weights, x)[:, 0] for weights in networks]))
     assert found.mean().item() == pytest.approx(law.stability(6), abs=5 * found.std().item() / 2000**0.5)
 
 

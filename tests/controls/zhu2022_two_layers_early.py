@@ -58,9 +58,7 @@ def sphere_instead_of_ball():
     tries = stability.responses(lambda s: fcn.forward([W, a[None]], s), x, kicks).mean(1)
     exact = early.stability(two_layers.input_gradients(W, a, x)).item()
     error = tries.std().item() / 60**0.5
-    return checks.agrees(
-        "closed-form", "", estimate=tries.mean().item(), standard_error=error, exact=exact, sample=""
-    )
+    return checks.agrees("closed-form", "", estimate=tries.mean().item(), standard_error=error, exact=exact, sample="")
 
 
 @control(DEF3, "mean-over-weights")
@@ -107,9 +105,7 @@ def first_layer_only():
     W, a = draw(M)
     by_w, by_a = torch.func.jacrev(lambda W, a: two_layers.predictions(W, a, X), argnums=(0, 1))(W, a)
     both = by_w.flatten(1) @ by_w.flatten(1).T + by_a @ by_a.T
-    return checks.equal(
-        "jacobian", "", measured=both, expected=gram.first_layer(W, a, X), atol=1e-11, sample=""
-    )
+    return checks.equal("jacobian", "", measured=both, expected=gram.first_layer(W, a, X), atol=1e-11, sample="")
 
 
 @control(LEM6, "finite-difference")
@@ -249,23 +245,22 @@ def markov_forgotten():
     )  # fmt: skip
 
 
-def turned(rho, moved_by):
+def turned(moved_by):
     W, a = draw(20_000, 0.3)
-    shares = torch.stack(
-        [((w @ q >= 0) != (W @ q >= 0)).double() for q, (w, _) in zip(X, early.pushed(W, a, X, moved_by, 0.0), strict=True)]
-    ).mean(0)  # fmt: skip
+    moved = [w for w, _ in early.pushed(W, a, X, moved_by, 0.0)]
+    shares = torch.stack([((w @ q >= 0) != (W @ q >= 0)).double() for q, w in zip(X, moved, strict=True)]).mean(0)
     return shares.mean().item(), shares.std().item() / len(shares) ** 0.5
 
 
 @control(LEM8, "flips")
 def movement_twice_as_long():
-    rate, error = turned(0.1, 2 * 0.3 * 0.1)
+    rate, error = turned(2 * 0.3 * 0.1)
     return checks.at_most("flips", "", measured=rate - 4.65 * error, bound=gram.FLIP * 0.1, sample="")
 
 
 @control(LEM8, "flips-exact")
 def bound_taken_for_the_probability():
-    rate, error = turned(1.0, 0.3)
+    rate, error = turned(0.3)
     return checks.agrees("flips-exact", "", estimate=rate, standard_error=error, exact=gram.FLIP, sample="")
 
 
@@ -337,9 +332,7 @@ def largest_eigenvalue():
 def eigenvalue_per_layer_width():
     """The eigenvalue with a factor too many: without dividing by alpha squared."""
     _, _, e, times = lazy()
-    return checks.at_most(
-        "risk-half", "", measured=M * LAMBDA_0 * times[1:], bound=fallen(e), rtol=1e-5, sample=""
-    )
+    return checks.at_most("risk-half", "", measured=M * LAMBDA_0 * times[1:], bound=fallen(e), rtol=1e-5, sample="")
 
 
 @control(LEM9, "movement")
@@ -384,7 +377,7 @@ def union_forgotten():
 @control(LEM10, "movement")
 def other_layer_in_the_bound():
     """The bound of the first layer, with |a|, does not bound the output weights."""
-    W, a, e, times = lazy()
+    _, a, e, times = lazy()
     bound = early.running_integral(times, N**0.5 * e.norm(dim=1)[:, None] / M**0.5 * a.abs())
     return checks.at_most("movement", "", measured=(a - a[0]).abs(), bound=bound, rtol=1e-5, sample="")
 
@@ -512,8 +505,8 @@ def unequal_layers_before_training():
 
 
 @control(THM3, "delay")
-def frozen_at_a_fixed_time():
-    """At a fixed level below all starts nobody waits."""
+def level_below_all_starts():
+    """Nobody waits for a level that every network has at the start."""
     waits = np.zeros((9, 4))
     delay = np.array([(2 * c - 1) / 2 * math.log(m) for c in (1, 1.5, 2) for m in WIDTHS])
     design = delay - delay.mean()

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.isotonic import isotonic_regression
 
 LEVEL = 0.05
 """Of each of the two tests."""
@@ -71,35 +70,57 @@ def shape(
     y = np.array([np.mean(v) for v in values])
     counts = np.array([len(v) for v in values], dtype=float)
     variances = np.array([np.var(v, ddof=1) for v in values])
-    pooled = isotonic_regression(variances, sample_weight=counts - 1, increasing=spread == "rising")
+    pooled = monotone(variances, counts - 1, rising=spread == "rising")
     errors = np.sqrt(np.maximum(pooled, 1e-12) / counts)
     weights = errors**-2
     noise = generator.standard_normal((draws, len(y))) * errors
     p = {}
-    for increasing in (True, False):
-        fit = isotonic_regression(y, sample_weight=weights, increasing=increasing)
-        rest = [_rest(fit + e, weights, increasing) for e in noise]
-        p[increasing] = (1 + np.count_nonzero(np.array(rest) >= _rest(y, weights, increasing))) / (1 + draws)
-    peaks = [int(np.argmax(up_then_down(y + e, weights))) for e in noise]
+    for rising in (True, False):
+        fit = monotone(y, weights, rising=rising)
+        simulated = fit + noise
+        rest = _rest(simulated, monotone(simulated, weights, rising=rising), weights)
+        seen = _rest(y, fit, weights)
+        p[rising] = float((1 + np.count_nonzero(rest >= seen)) / (1 + draws))
+    peaks = up_then_down(y + noise, weights).argmax(-1)
     low, high = np.quantile(peaks, [0.025, 0.975], method="nearest")
     best, valley = up_then_down(y, weights), -up_then_down(-y, weights)
-    humped = bool((weights * (y - best) ** 2).sum() < (weights * (y - valley) ** 2).sum())
-    return Shape(float(p[False]), float(p[True]), int(np.argmax(best)), (int(low), int(high)), humped, len(y))
+    humped = bool(_rest(y, best, weights) < _rest(y, valley, weights))
+    return Shape(p[False], p[True], int(best.argmax()), (int(low), int(high)), humped, len(y))
+
+
+def monotone(y: np.ndarray, weights: np.ndarray, *, rising: bool) -> np.ndarray:
+    """The least-squares fit that never falls (or never rises) along the last axis, for many curves at once.
+
+    By the minimax formula of isotonic regression: ``max over j <= i of min over k >= i of mean(y_j ... y_k)``.
+
+    Args:
+        y: curves ``(..., n)``.
+        weights: of the points, ``(n,)``, positive.
+        rising: whether the fit may not fall, or may not rise.
+    """
+    if not rising:
+        return -monotone(-y, weights, rising=True)
+    n = y.shape[-1]
+    sums = np.concatenate([np.zeros((*y.shape[:-1], 1)), np.cumsum(y * weights, -1)], -1)
+    sizes = np.concatenate([[0.0], np.cumsum(weights)])
+    fit = np.full(y.shape, -np.inf)
+    for j in range(n):
+        means = (sums[..., j + 1 :] - sums[..., j, None]) / (sizes[j + 1 :] - sizes[j])  # of j ... k, for k from j on
+        least = np.minimum.accumulate(means[..., ::-1], -1)[..., ::-1]  # over k from i on, for i from j on
+        fit[..., j:] = np.maximum(fit[..., j:], least)
+    return fit
 
 
 def up_then_down(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The least-squares fit that rises up to some point and falls from it on: the best over all such points."""
-    best, least = y, np.inf
-    for cut in range(len(y) + 1):  # rising before the cut, falling after it: the maximum is at one of the two ends
-        up = isotonic_regression(y[:cut], sample_weight=weights[:cut]) if cut else y[:0]
-        down = isotonic_regression(y[cut:], sample_weight=weights[cut:], increasing=False) if cut < len(y) else y[:0]
-        fit = np.concatenate([up, down])
-        rest = float((weights * (y - fit) ** 2).sum())
-        if rest < least:
-            best, least = fit, rest
+    """The least-squares fit that rises up to some point and falls from it on, for many curves ``(..., n)`` at once."""
+    best, least = y, np.full((*y.shape[:-1], 1), np.inf)
+    for cut in range(y.shape[-1] + 1):  # rising before the cut, falling after it: the maximum is at one of its sides
+        parts = [(y[..., :cut], weights[:cut], True), (y[..., cut:], weights[cut:], False)]
+        fit = np.concatenate([monotone(v, w, rising=r) for v, w, r in parts if len(w)], -1)
+        rest = _rest(y, fit, weights)[..., None]
+        best, least = np.where(rest < least, fit, best), np.minimum(rest, least)
     return best
 
 
-def _rest(y: np.ndarray, weights: np.ndarray, increasing: bool) -> float:
-    fit = isotonic_regression(y, sample_weight=weights, increasing=increasing)
-    return float((weights * (y - fit) ** 2).sum())
+def _rest(y: np.ndarray, fit: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return (weights * (y - fit) ** 2).sum(-1)

@@ -1,8 +1,8 @@
 r"""Trained perturbation stability against width, depth and initialisation (Zhu et al. 2022, sections 5.3 and 5.4).
 
 A *cell* is one kind of network (initialisation, depth, width) trained on ``n`` images, with all its seeds stacked and
-trained in one pass (:mod:`advsmooth.training.ensembles`). It is measured before training and after chosen epochs of that
-one training. A cell lies in the cache as one small table, written whole or not at all, so a sweep that was killed goes
+trained in one pass (:mod:`advsmooth.training.ensembles`). It is measured before training and after chosen epochs of
+that one training. A cell lies in the cache as one small table, written whole or not at all, so a sweep that was killed goes
 on with the cell it was at.
 
 The learning rate follows one rule for all cells, from numbers known before training::
@@ -13,7 +13,7 @@ the same rate for all where that is stable, and a lower one where the tangent ke
 gradient descent diverge. SPEED and CAP were piloted on a seed that no page uses.
 """
 
-# ruff: noqa: N803, N815 - L is the paper's own symbol
+# ruff: noqa: N803, N806 - L is the paper's own symbol
 
 from __future__ import annotations
 
@@ -253,7 +253,9 @@ def _trained(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
 
     def make(name: str) -> Callable[[nn.Module], Measure]:
         def of_model(model: nn.Module) -> Measure:
-            return probes.setdefault(id(model), _Probe(model, images, probe, {*EPOCHS, cell.epochs})).measure(name)
+            if id(model) not in probes:
+                probes[id(model)] = _Probe(model, images, probe, {*EPOCHS, cell.epochs})
+            return probes[id(model)].measure(name)
 
         return of_model
 
@@ -368,8 +370,10 @@ def at_loss(table: pd.DataFrame, loss: float) -> pd.DataFrame:
 
 
 def steps(rows: pd.DataFrame, below: bool) -> pd.Series:
-    """By seed: the mean change of ``log`` from one width to the next, where the narrower network has fewer weights than
-    there are images (``below``, under-parameterised), or not."""
+    """By seed: the mean change of ``log`` from one width to the next.
+
+    Only where the narrower network has fewer weights than there are images (``below``, under-parameterised), or not.
+    """
     found = []
     for _, curve in rows.sort_values("m").groupby(["scheme", "L", "n", "seed"]):
         step = curve.log.diff().shift(-1)

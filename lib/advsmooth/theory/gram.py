@@ -204,7 +204,7 @@ def radius(x: Tensor, delta: float, lambda_0: float) -> float:
     return math.sqrt(4 * FLIP**2 + target) - 2 * FLIP
 
 
-# -- lemmas 9 to 11 and theorem 3: how long the weights stay near
+# -- lemmas 9 to 11: how long the weights stay near
 
 
 def largest_normal(count: int, delta: float) -> float:
@@ -228,19 +228,6 @@ def early_time(
     """
     speed = math.sqrt(n) * residual / alpha
     return r_w / (speed * (a_max + r_a)), r_a / (speed * (u_max + r_w))
-
-
-def gradient_bound(
-    *, d: int, m: int, alpha: float, beta_1: float, beta_2: float, rho: float, sigma: float, delta: float
-) -> float:
-    """With probability at least ``1 - 2 delta``, ``|grad f(x)|`` is at most this for every ``x`` while the movement is.
-
-    ``|W| |a| / alpha`` with ``|W(0)| <= beta_1 (sqrt(m) + sqrt(d) + s)``, ``|a(0)| <= beta_2 (sqrt(m) + s)`` and
-    ``s = sqrt(2 log(1/delta))`` (Gaussian concentration), and movements of ``rho beta_1`` and ``sigma beta_2`` a neuron.
-    """
-    s = math.sqrt(2 * _log("delta", delta, 1))
-    root = math.sqrt(m)
-    return beta_1 * (root + math.sqrt(d) + s + rho * root) * beta_2 * (root + s + sigma * root) / alpha
 
 
 def _log(name: str, delta: float, factor: float) -> float:

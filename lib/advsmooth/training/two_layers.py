@@ -1,11 +1,11 @@
 r"""Training both layers of a two-layer ReLU network on all points at once (Zhu et al. 2022, appendix D).
 
-``f(x) = 1/alpha sum_r a_r relu(w_r . x)``, weights ``W`` of shape ``(..., m, d)`` and ``a`` of shape ``(..., m)``, where
+``f(x) = 1/alpha sum_r a_r relu(w_r . x)``, weights ``W`` ``(..., m, d)`` and ``a`` ``(..., m)``, where
 leading dimensions count networks that are trained side by side. :func:`flow` integrates gradient flow,
 :func:`descend` takes steps of gradient descent; time is the step size times the number of steps.
 """
 
-# ruff: noqa: N803 - W is the paper's own symbol
+# ruff: noqa: N803, N806 - W is the paper's own symbol
 
 from __future__ import annotations
 
