@@ -34,7 +34,7 @@
 # :::
 #
 # **In short.** Of the gains that table 2 credits to EntropySGD and to the switch, none is beyond chance at the two-sided 5 % level with three
-# runs, and the switch changes together with an averaging weight. Taken apart on the digits, neither shows an effect larger than the spread of the seeds. The reading is half right: a
+# runs, and the switch changes together with an averaging weight. Taken apart on MNIST, at equal averaging weight the switch changes robust accuracy by -0.1 points, with an interval of two points to either side, and EntropySGD by -5, within the spread of the seeds. The reading is half right: a
 # step early in the training changes the gradient more than one late, but only because it is longer, for the loss itself becomes rougher with training, not smoother.
 
 # %% tags=["hide-input"]
@@ -253,11 +253,13 @@ if cfg.scale != "quick":
     records.save(PAGE, table, cfg=cfg, data=read, cost=watch.read(), function=replay, arguments=arguments, label=label)
 
 # %% [markdown]
-# Records of larger runs are shown beside this run. Which source decides was fixed beforehand: CIFAR-10 if there is a record, else MNIST, else this run; but a source
-# decides nothing in which fewer than three seeds *learned*: all five networks of table 2 reach a robust accuracy of 0.2, twice that of guessing one of ten classes. (The second half of the rule
-# came after the first record. There, on MNIST at $\epsilon=0.3$ with five attack steps in training, nine of the twelve networks with $\alpha=0.75$ learned to fool five steps, not to resist: of the one
-# audited below, PGD of 20 steps leaves 12 % and AutoAttack nothing; none of the other twelve did. That is a fact about $\alpha$ and a weak attack, not about the switch. The record stays in the tables. The next one, at 0.2 with ten
-# steps, was planned on a seed that is used for nothing else.)
+# Records of larger runs are shown beside this run. Which of them decides was fixed beforehand: CIFAR-10 if there is a record, else MNIST, else this run. Two things were added after the first records, because
+# they hold networks that learned nothing: a comparison counts in a source only if both of its networks *learned* in at least three seeds, a robust accuracy of at least 0.2, twice that of
+# guessing one of ten classes; and of two records of one data set the newer one comes first. What no source can decide is not judged.
+#
+# The two records of MNIST failed in different ways. At $\epsilon=0.3$ with five attack steps in training, nine of the twelve networks with $\alpha=0.75$ learned to fool five steps, not to resist: of the one
+# audited below, PGD of 20 steps leaves 12 % and AutoAttack nothing. So the second, at 0.2, has ten steps and a LeNet; it was planned on a seed that is used for nothing else. There only +AWP+EnSGD, with
+# $\alpha=0.3$, never left the start, in any of the three seeds.
 
 # %% tags=["hide-input"]
 here = {
@@ -266,25 +268,37 @@ here = {
 }
 
 
-def learned(t: pd.DataFrame) -> int:
-    """How many seeds have five networks of table 2 that are robust at all."""
-    chosen = t[(t.part == "test") & (t.which == "best") & (t.quantity == "robust accuracy") & t.method.isin(CELLS)]
-    return int((chosen.groupby("seed").value.min() >= 0.2).sum())
+def by_seed(t: pd.DataFrame, method: str, which: str = "best", quantity: str = "robust accuracy") -> pd.Series:
+    """Percent, by seed."""
+    chosen = t[(t.part == "test") & (t.method == method) & (t.which == which) & (t.quantity == quantity)]
+    return 100 * chosen.set_index("seed").value
+
+
+def learned(t: pd.DataFrame, *methods: str) -> bool:
+    """Whether all of them are robust at all in at least three seeds."""
+    return int(pd.concat([by_seed(t, method) >= 20 for method in methods], axis=1).all(axis=1).sum()) >= 3
 
 
 sources = {} if cfg.scale != "quick" else {f"this run: {images.name}": (table, here)}
 for r in sorted(records.every(PAGE), key=lambda r: r.provenance["date"]):
     name = f"record: {r.provenance['data'][0]['name']}, ε {r.provenance['parameters']['eps']:.2g}"
     sources[name] = (r.table, {"sample": r.summary(), "scale": r.scale})
-sound = [name for name, (t, _) in sources.items() if learned(t) >= 3] or list(sources)[:1]
-decides = min(sound, key=lambda name: ("record: " not in name, "cifar" not in name, "mnist" not in name))
+newest_first = list(sources)[::-1]
+in_order = sorted(newest_first, key=lambda name: ("record: " not in name, "cifar" not in name, "mnist" not in name))
+
+
+def judged(*methods: str) -> str | None:
+    """The first source in which these methods learned."""
+    return next((name for name in in_order if learned(sources[name][0], *methods)), None)
+
+
+decides = judged("TRADES") or in_order[0]
 source, where = sources[decides]
 notes = {
     name: w["sample"] if name.startswith("record: ") else f"{w['scale']} scale: {w['sample']}"
     for name, (_, w) in sources.items()
 }
-drawn = {name: sources[name] for name in sources if name in sound}
-note = "\n".join(notes[name] for name in drawn)
+note = "\n".join(notes.values())
 audits = {name: t[t.part == "audit"].set_index("quantity").value.map(checks.show) for name, (t, _) in sources.items()}
 pd.DataFrame(audits).reindex(dict.fromkeys(key for each in audits.values() for key in each.index)).fillna("")
 
@@ -296,12 +310,6 @@ pd.DataFrame(audits).reindex(dict.fromkeys(key for each in audits.values() for k
 
 
 # %% tags=["hide-input"]
-def by_seed(t: pd.DataFrame, method: str, which: str = "best", quantity: str = "robust accuracy") -> pd.Series:
-    """Percent, by seed."""
-    chosen = t[(t.part == "test") & (t.method == method) & (t.which == which) & (t.quantity == quantity)]
-    return 100 * chosen.set_index("seed").value
-
-
 def words(values: pd.Series) -> str:
     return f"{values.mean():.1f} ± {values.std():.1f}"
 
@@ -324,7 +332,7 @@ pd.DataFrame(
 # Each row of the figure is a difference between networks of the same seed. The third row is the published comparison of tuned and not tuned; the four below the dotted line
 # split it into its parts and move the switch.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Differences of robust accuracy: the first one named is better right of zero. Left, published, with the pooled standard deviation of the two cells. Right, ours, between networks of the same seed: a marker per seed, a bar for the 95 % interval of the mean. Note the two scales."}, "image": {"alt": "Seven rows around a vertical line at zero. Published gains, in the first three rows, are at most half a point. Our intervals are many points wide for the comparisons that change the optimiser or the averaging weight, and narrow around zero for the switch alone."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Differences of robust accuracy: the first one named is better right of zero. Left, published, with the pooled standard deviation of the two cells. Right, ours, between networks of the same seed: a marker per seed, a bar for the 95 % interval of the mean; only where both networks learned in three seeds. Note the two scales."}, "image": {"alt": "Seven rows around a vertical line at zero. Published gains, in the first three rows, are at most half a point. Our intervals are many points wide for the comparisons that change the optimiser or the averaging weight, where there are any, and narrow around zero for the switch alone."}}
 STAYS = "+AWP+EnSGD, no switch"
 DIFFERENCES = {
     "+EnSGD − TRADES": PAIRS["ensgd"],
@@ -338,11 +346,13 @@ DIFFERENCES = {
 printed = {PAIRS[name]: gaps.loc[name] for name in ("ensgd", "awp-ensgd", "tuned")}
 fig, (paper, ours) = plt.subplots(1, 2, figsize=(plotting.WIDTH, 4.3), width_ratios=[1, 2.4], sharey=True)
 for place, (first, second) in enumerate(DIFFERENCES.values()):
-    for k, ((name, (t, _)), style) in enumerate(zip(drawn.items(), plotting.styles(), strict=False)):
+    for k, ((name, (t, _)), style) in enumerate(zip(sources.items(), plotting.styles(), strict=False)):
+        if not learned(t, first, second):
+            continue
         d = (by_seed(t, first) - by_seed(t, second)).to_numpy()
-        y = place + 0.22 * (k - (len(drawn) - 1) / 2)
+        y = place + 0.22 * (k - (len(sources) - 1) / 2)
         ours.plot(checks.mean_interval(d), [y, y], color=style["color"], lw=2.2, solid_capstyle="butt")
-        marked = {"color": style["color"], "mfc": "white", "label": None if place else name}
+        marked = {"color": style["color"], "mfc": "white", "label": name}
         ours.plot(d, np.full(len(d), y), style["marker"], **marked)
     if (first, second) in printed:
         gap = printed[first, second]
@@ -354,7 +364,8 @@ for ax in (paper, ours):
     ax.grid(axis="y", visible=False)
 paper.set(xlim=(-1, 1), ylim=(len(DIFFERENCES) - 0.5, -0.5))
 paper.set_yticks(range(len(DIFFERENCES)), list(DIFFERENCES))
-ours.legend(fontsize=8, loc="lower left")
+labelled = dict(zip(*reversed(ours.get_legend_handles_labels()), strict=True))
+ours.legend(labelled.values(), labelled, fontsize=8, loc="lower left")
 plotting.label(paper, "Published", "points", "")
 plotting.label(ours, "Ours", "difference of robust accuracy (percentage points)", "")
 plotting.finish(fig, note)
@@ -410,7 +421,7 @@ plotting.finish(fig, f"{notes[decides]}; one mini-batch")
 # %% [markdown]
 # The left panel says why a large rate is hard: at the largest rate, one step changes the gradient by about its own length once the network has learned something. It also says that
 # the loss is not smooth at the scale of these steps: over two orders of magnitude of the rate the change falls by less than two. That is not the attack's doing alone: with frozen examples the kinks of the
-# ReLUs remain, and how much more re-running the attack adds early on is not clear from these seeds.
+# ReLUs remain, and re-running the attack adds to them (by how much, and with which certainty, the checks say).
 #
 # The right panel separates the two halves of the reading. At the rate in force the change is largest just before the first drop and small at the end. At a *fixed* rate it grows while the network learns and
 # never comes down: the early weights are the smooth ones. (So the check below that the change at the rate in force is larger early is an easy one: the
@@ -424,22 +435,27 @@ plotting.finish(fig, f"{notes[decides]}; one mini-batch")
 
 
 # %% tags=["hide-input"]
-def better(name: str, sentence: str, pair: tuple[str, str], t: pd.DataFrame, at: dict, role: str = "trend"):
+def better(name: str, sentence: str, pair: tuple[str, str], role: str = "trend", on: str | None = None) -> checks.Check:
+    """Compared on the source that decides for this pair, or on the one given."""
+    on = on or judged(*pair)
+    if on is None:
+        more = "three seeds in which both networks learn: longer training, or other rates"
+        return checks.not_run(name, sentence, needs=more, role=role, scale=where["scale"])
+    t, at = sources[on]
     first, second = (by_seed(t, method) for method in pair)
     return checks.positive(name, sentence, differences=(first - second).to_numpy(), role=role, **at)
 
 
-rivals = [method for method in CELLS if method != "+AWP+EnSGD(tuned)"]
-runner_up = max(rivals, key=lambda method: by_seed(source, method).mean())
+TUNED = "+AWP+EnSGD(tuned)"
+arena = sources[judged(TUNED, "TRADES") or decides][0]
+runner_up = max((method for method in CELLS if method != TUNED), key=lambda method: by_seed(arena, method).mean())
 table_2 = [
-    better("ensgd-over-sgd", "with TRADES, EntropySGD is more robust than SGD", PAIRS["ensgd"], source, where),
-    better("with-awp", "with TRADES and AWP, EntropySGD is more robust than SGD", PAIRS["awp-ensgd"], source, where),
+    better("ensgd-over-sgd", "with TRADES, EntropySGD is more robust than SGD", PAIRS["ensgd"]),
+    better("with-awp", "with TRADES and AWP, EntropySGD is more robust than SGD", PAIRS["awp-ensgd"]),
     better(
         "tuned-best",
         "the tuned training is more robust than the best of the other four on average",
-        ("+AWP+EnSGD(tuned)", runner_up),
-        source,
-        where,
+        (TUNED, runner_up),
     ),
     checks.not_run(
         "cells",
@@ -502,18 +518,19 @@ COMPARED = {
     ),
     "switch-at-quarter": ("and so does a switch at 1/4", ("+AWP+EnSGD, switch at 1/4", STAYS), "observed"),
 }
-switch = [better(name, sentence, pair, source, where, role) for name, (sentence, pair, role) in COMPARED.items()]
+switch = [better(name, sentence, pair, role) for name, (sentence, pair, role) in COMPARED.items()]
 travel = source[(source.part == "travel") & (source.quantity == "last quarter")].set_index(["method", "seed"]).value
-switch += [
-    better("here-switch-alone", f"on {images.name}: the same", COMPARED["switch-alone"][1], table, here, "observed"),
-    better("here-as-published", "and with the other averaging weight", PAIRS["tuned"], table, here, "observed"),
-]
-table_2 += [
-    better(
-        "here-ensgd", f"on {images.name}: EntropySGD is more robust than SGD", PAIRS["ensgd"], table, here, "observed"
-    ),
-    better("here-awp", "and so it is with AWP", PAIRS["awp-ensgd"], table, here, "observed"),
-]
+label, on = f"this run ({images.name})", f"this run: {images.name}"
+if on in sources:
+    observed = {"role": "observed", "on": on}
+    switch += [
+        better("here-switch-alone", f"{label}: the same", COMPARED["switch-alone"][1], **observed),
+        better("here-as-published", "and with the other averaging weight", PAIRS["tuned"], **observed),
+    ]
+    table_2 += [
+        better("here-ensgd", f"{label}: EntropySGD is more robust than SGD", PAIRS["ensgd"], **observed),
+        better("here-awp", "and so it is with AWP", PAIRS["awp-ensgd"], **observed),
+    ]
 switch.append(
     checks.positive(
         "late-travel",
@@ -603,7 +620,8 @@ claims.report(
 # ## Limits, and one thing to try
 #
 # The networks are small and short of training; on the digits they end in the middle of their ascent, and three seeds cannot see half a point of accuracy, which is all the published
-# gains are. The record at the scale `cpu` (MNIST, ResNet18 of width 1) is stronger evidence and takes over as soon as it is there. Three seeds of the published network, with the switch at equal $\alpha$ and an
+# gains are: the interval of the switch on MNIST, the narrowest, reaches two points to either side. What "tuned" gains over not tuned we cannot say, since with $\alpha=0.3$ the LeNets never left the start, and with 0.75 the ResNets learned to fool their
+# attack. A share of pull and noise above a twentieth does not show that these matter: [elsewhere](entropy_in_training) a change of the weights in the seventh digit moved an outer step as much. Three seeds of the published network, with the switch at equal $\alpha$ and an
 # interval off zero, would decide the claim. The preset of `gpu` trains ResNet18 of full width on CIFAR-10 for 200 epochs, with our $\eta$ and $L$; it has never been run. WideResNet-34-10 is
 # in the library, but has no width factor of the kind this page varies.
 #

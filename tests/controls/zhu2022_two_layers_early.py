@@ -118,7 +118,7 @@ def half_of_the_right_side():
     quotients = [(two_layers.predictions(W + e * dW, a + e * da, X, 10.0) - f) / e for e in h]
     curvature = (((X @ W.T >= 0) * (X @ dW.T)) @ da / 10).norm().item()
     error = [(q - wrong).norm().item() for q in quotients]
-    return checks.at_most("finite-difference", "", measured=error, bound=1.1 * h * curvature, sample="")
+    return checks.at_most("finite-difference", "", measured=error, bound=h * curvature, sample="")
 
 
 @control(LEM6, "integrator")

@@ -250,7 +250,8 @@ def comparisons(study: pd.DataFrame) -> dict[str, list[float]]:
             found[f"survives-{norm}-{short}"] = paired(table, f"AutoAttack {norm}", UNDEFENDED, model)
     found["order-median"], found["order-calls"] = order(table, "l2_median"), order(table, "l2_calls")
     found |= {f"largest-median-{SHORT[m]}": paired(table, "l2_median", MILD, m) for m in (FGSM, TV)}
-    logarithm = table.assign(log=np.log2(table["max_grad_model"]))
+    both = table[table["model"].isin([UNDEFENDED, MILD])]  # a constant network among the others has no logarithm
+    logarithm = both.assign(log=np.log2(both["max_grad_model"]))
     found["jacobian-halved"] = [value - 1 for value in paired(logarithm, "log", UNDEFENDED, MILD)]
     found["strong-over-mild"] = paired(table, "l2_median", STRONG, MILD)
     own = table[table["model"] == STRONGEST]
