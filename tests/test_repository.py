@@ -19,9 +19,10 @@ TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, tex
 ]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-# What a layer may import: notebooks -> analysis, training, theory -> attacks, models -> data, settings.
+# What a layer may import: notebooks -> analysis -> training, theory -> attacks, models -> data, settings. A sweep is an
+# analysis of trainings; training imports no analysis.
 LAYERS = {
-    "analysis": {"attacks", "models", "theory", "data", "settings", "places", "records"},
+    "analysis": {"training", "attacks", "models", "theory", "data", "settings", "places", "records"},
     "training": {"attacks", "models", "data", "settings", "places", "records"},
     "theory": {"models", "data", "settings"},
     "attacks": {"data", "settings"},

@@ -119,7 +119,7 @@ def shown(value: float) -> str:
     """Two significant digits, as the cells show them; a dash for no number."""
     if not math.isfinite(value):
         return "\N{EN DASH}"
-    text = f"{value:.2g}"
+    text = f"{value:#.2g}".removesuffix(".")
     return f"{float(text):g}" if "e+" in text else re.sub(r"e-0?(\d)", "e\N{MINUS SIGN}\\1", text)
 
 

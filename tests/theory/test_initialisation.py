@@ -170,3 +170,18 @@ def test_dead_networks():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("scheme", "m", "L"), [("he", 16, 2), ("lecun", 16, 4), ("ntk", 8, 3)])
+def test_the_tangent_kernel_is_that_of_random_networks(scheme, m, L):
+    g = settings.generator(5)
+    x, d, o = torch.randn(6, generator=g, dtype=torch.float64), 6, 4
+    squares = []
+    for _ in range(1500):
+        network = fcn.FCN(d, m, o, L, 2.0, scheme=scheme, generator=g, dtype=torch.float64)
+        gradients = torch.autograd.grad(network(x[None])[0, 1], list(network.weights))
+        squares.append(sum(float(gradient.square().sum()) for gradient in gradients))
+    init = fcn.initialisation(scheme, d, m, o)
+    exact = theory.tangent_kernel(init, m, L, square_norm=float(x.square().sum()), alpha=2.0)
+    found = torch.tensor(squares)
+    assert abs(found.mean() - exact) < Z * found.std() / 1500**0.5

@@ -2,8 +2,8 @@ r"""Trained perturbation stability against width, depth and initialisation (Zhu 
 
 A *cell* is one kind of network (initialisation, depth, width) trained on ``n`` images, with all its seeds stacked and
 trained in one pass (:mod:`advsmooth.training.ensembles`). It is measured before training and after chosen epochs of
-that one training. A cell lies in the cache as one small table, written whole or not at all, so a sweep that was killed goes
-on with the cell it was at.
+that one training. A cell lies in the cache as one small table, written whole or not at all, so a sweep that was
+killed goes on with the cell it was at.
 
 The learning rate follows one rule for all cells, from numbers known before training::
 
@@ -69,7 +69,11 @@ LEARNED = 0.9
 CELL = ["scheme", "L", "m", "n"]
 """Columns that tell cells of one sweep apart."""
 
-_MEASURES = 1
+_PERTURBATIONS = 20_220_907
+"""Seed of the perturbations. It must be no network's: a generator of one seed draws the first weights and the
+perturbations as the same numbers, and then each perturbation points along a row of the first layer."""
+
+_MEASURES = 2
 """Goes up when what is measured changes, so that older cells are not read."""
 
 
@@ -263,8 +267,9 @@ def _trained(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
     rows = []
     for run, result in zip(planned, results, strict=True):
         taken = pd.DataFrame([{"epoch": e} | values for e, values in probes[id(result.model)].taken.items()])
-        own = {"scheme": cell.scheme, "L": cell.L, "m": cell.m, "n": cell.n, "norm": cell.norm, "seed": run.seed}
-        rows.append(taken.assign(**own, rate=cell.rate(d, o))[[*own, "epoch", *MEASURED, "rate"]])
+        own = pd.DataFrame([asdict(cell) | {"seed": run.seed, "rate": cell.rate(d, o)}] * len(taken))
+        columns = ["scheme", "L", "m", "n", "norm", "seed", "epoch", *MEASURED, "rate"]
+        rows.append(pd.concat([own.drop(columns=["epochs", "seeds", "batch"]), taken], axis=1)[columns])
     return pd.concat(rows, ignore_index=True)
 
 
@@ -281,7 +286,7 @@ class _Probe:
         with torch.no_grad(), frozen(model):
             logits, test_logits = model(self.train.x), model(self.test.x)
         movement = laziness.kappa(self.start, laziness.weights(model))
-        generator = settings.generator(0, self.test.x.device.type)
+        generator = settings.generator(_PERTURBATIONS, self.test.x.device.type)
         found = stability.perturbation_stability(model, self.test.x, 1.0, generator=generator)
         return {
             "stability": found.mean,
@@ -328,9 +333,9 @@ def curves(rows: pd.DataFrame, along: str) -> dict[int, list[list[float]]]:
     """``log`` of each seed at each value of ``along`` (``m`` or ``L``), for each value of the other."""
     other = "L" if along == "m" else "m"
     return {
-        value: [list(cell.log) for _, cell in curve.groupby(along)]
-        for value, curve in rows.groupby(other)
-        if curve[along].nunique() >= 3
+        int(value): [list(cell.log) for _, cell in rows[rows[other] == value].groupby(along)]
+        for value in sorted(rows[other].unique())
+        if rows[rows[other] == value][along].nunique() >= 3
     }
 
 
