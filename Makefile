@@ -55,7 +55,7 @@ bench: env  ## measure speed and memory against peers and floors, into data/benc
 
 lock: env  ## renew requirements.lock from pyproject.toml
 	$(PY) -m uv pip compile pyproject.toml --extra book --extra test --extra lock --extra bench --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade -o requirements.lock
+	  --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade -o requirements.lock
 
 clean:  ## remove what was built; data/cache and .venv stay
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage book/scoreboard.md

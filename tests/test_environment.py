@@ -1,5 +1,6 @@
 """The environment and the lists of packages that describe it."""
 
+import importlib.metadata
 import re
 import tomllib
 
@@ -12,10 +13,11 @@ from advsmooth.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
-PINNED = {
-    match[1].lower().replace("_", "-"): match[2]
-    for match in re.finditer(r"^([\w.-]+)==([\w.+!-]+)", LOCK, re.MULTILINE)
-}
+LINES = [
+    (match[1].lower().replace("_", "-"), {e.strip() for e in (match[2] or "").split(",")}, match[3])
+    for match in re.finditer(r"^([\w.-]+)(?:\[(.*)\])?==([\w.+!-]+)", LOCK, re.MULTILINE)
+]
+PINNED = {name: version for name, _, version in LINES}
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,36 @@ def test_the_conda_environment_is_the_lock():
     assert pip == ["--require-hashes", "-r requirements.lock"]
     python = next(entry for entry in conda["dependencies"] if str(entry).startswith("python="))
     assert python.removeprefix("python=") in PROJECT["requires-python"]
+
+
+def asked_extras(requirements):
+    """Name and extra, for each requirement that holds here and asks for an extra of another package."""
+    for requirement in map(Requirement, requirements):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield from ((requirement.name.lower().replace("_", "-"), extra) for extra in requirement.extras)
+
+
+def missing_extras(wanted, lines):
+    """Those that the lock pins without the extra.
+
+    For pip, `coverage[toml]` and `coverage` are two requirements. With only the second pinned, it takes the newest
+    `coverage[toml]`, which in hash mode is an error from the day that a newer coverage is released.
+    """
+    locked = {(name, extra) for name, extras, _ in lines for extra in extras}
+    return sorted(set(wanted) - locked)
+
+
+def test_the_lock_pins_the_extras_that_packages_ask_for():
+    wanted = [
+        pair
+        for distribution in importlib.metadata.distributions()
+        if distribution.name.lower().replace("_", "-") in PINNED
+        for pair in asked_extras(distribution.requires or [])
+    ]
+    assert wanted
+    assert missing_extras(wanted, LINES) == []
+
+
+def test_a_lock_without_an_extra_is_noticed():
+    wanted = list(asked_extras(["coverage[toml]>=7", "other[x]; extra == 'never'"]))
+    assert missing_extras(wanted, [("coverage", {""}, "7.17.3")]) == [("coverage", "toml")]

@@ -41,7 +41,7 @@ def fingerprint(lock: bytes, version: tuple[int, ...]) -> str:
 
 def packages(lock: bytes) -> int:
     """How many packages the lock names, for every platform together."""
-    return len(re.findall(rb"^[A-Za-z0-9_.-]+==", lock, flags=re.MULTILINE))
+    return len(re.findall(rb"^[A-Za-z0-9_.-]+(\[.*\])?==", lock, flags=re.MULTILINE))
 
 
 def install(python: Path, total: int) -> tuple[int, str]:
