@@ -62,7 +62,7 @@ def test_the_lock_satisfies_every_requirement_of_the_project():
 
 
 def test_every_pin_has_a_hash_and_no_address():
-    blocks = re.split(r"\n(?=[\w.-]+==)", LOCK)[1:]
+    blocks = re.split(r"\n(?=[\w.-]+(?:\[.*\])?==)", LOCK)[1:]
     assert len(blocks) == environment.packages(LOCK.encode()) > 100
     assert all("--hash=sha256:" in block for block in blocks)
     assert "://" not in LOCK
