@@ -22,6 +22,7 @@ SMALL = {
     "vgg": {"w": 1},
     "vgg13": {"width": 2},
     "resnet18": {"w": 1},
+    "resnet": {"depth": 8, "width": 2},
     "resnet110": {"width": 2},
     "wideresnet": {"depth": 10, "width": 1},
     "resnext": {"width": 4, "blocks": 1},

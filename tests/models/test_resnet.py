@@ -9,7 +9,15 @@ from torchvision.models import resnet as oracle
 
 from advsmooth import claims, settings
 from advsmooth.models import registry, resnet
-from advsmooth.models.resnet import BasicBlock, Bottleneck, Padding, PreActivationBlock, ResNet, resnet18, resnet110
+from advsmooth.models.resnet import (
+    BasicBlock,
+    Bottleneck,
+    Padding,
+    PreActivationBlock,
+    ResNet,
+    resnet18,
+    resnet110,
+)
 
 
 def count(name, classes=10, **arguments):
@@ -26,6 +34,7 @@ def images(channels=4, n=3, size=6, seed=0):
         ("resnet18", {}, 11_173_962),
         ("resnet18", {"block": "preactivation"}, 11_172_170),
         ("resnet110", {}, 1_727_962),
+        ("resnet", {"depth": 20}, 269_722),
     ],
 )
 def test_published_parameter_counts(name, arguments, published):
@@ -157,6 +166,7 @@ def test_he_initialisation_has_its_variance():
         (lambda: resnet18((3, 8, 8), 10, w=0), "w=0: allowed"),
         (lambda: resnet18((3, 8, 8), 10, block="bottleneck"), "Allowed: basic, preactivation"),
         (lambda: resnet18((64,), 10), "resnet takes images"),
+        (lambda: resnet.resnet((3, 8, 8), 10, depth=18), "depth=18: allowed is 6n \\+ 2, such as 14"),
         (lambda: resnet110((3, 8, 8), 10, width="16"), "width='16': allowed"),
         (lambda: resnet110((3, 8, 8), 10, shortcut="pading"), "did you mean 'padding'"),
         (lambda: resnet110((3, 8, 8), 10, block="basik"), "did you mean 'basic'"),

@@ -84,6 +84,8 @@ def test_larger_images_are_averaged():
         (lambda: vgg13((3, 16, 32), 10), "at least 32"),
         (lambda: liu_vgg((3, 32, 32), 10, w=0), "w=0: allowed"),
         (lambda: vgg13((3, 32, 32), 10, width=-1), "width=-1: allowed"),
+        (lambda: vgg13((3, 32, 32), 10, blocks=6), "blocks=6: allowed is 1 to 5"),
+        (lambda: vgg13((3, 7, 8), 10, blocks=3), "at least 8"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(call, message):

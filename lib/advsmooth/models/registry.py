@@ -13,13 +13,14 @@ lenet          LeNet of width factor ``w`` (Liu et al., table 2)                
 vgg            VGG of width factor ``w`` (Liu et al., table 2)                    images from 32x32
 vgg13          VGG-13 with batch norm (Pang et al.)                               images from 32x32
 resnet18       ResNet-18, also with pre-activation (Liu et al., Kanai et al.)     images
+resnet         ResNet-20 and its relatives, any depth ``6 n + 2``                 images
 resnet110      ResNet-110 (Zhu et al., appendix E.1)                              images
 wideresnet     WideResNet-34-10 (Kanai et al.)                                    images
 resnext        ResNeXt-34 (Finlay et al.)                                         images from 4x4
 cells          cells of an architecture search (Pang et al.)                      images, sides multiples of 4
 =============  =================================================================  ==========================
 
-So all but the two VGG networks run on the 8x8 digits, and on 28x28 images.
+So all but the two VGG networks run on the 8x8 digits, and on 28x28 images; ``vgg13`` does so with fewer blocks.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from advsmooth.models.cnn import CNN
 from advsmooth.models.fcn import FCN, Initialisation
 from advsmooth.models.lenet import LeNet
 from advsmooth.models.normalise import Normalise
-from advsmooth.models.resnet import resnet18, resnet110
+from advsmooth.models.resnet import resnet, resnet18, resnet110
 from advsmooth.models.resnext import ResNeXt
 from advsmooth.models.vgg import liu_vgg, vgg13
 from advsmooth.models.wideresnet import wideresnet
@@ -67,6 +68,7 @@ _NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "vgg": liu_vgg,
     "vgg13": vgg13,
     "resnet18": resnet18,
+    "resnet": resnet,
     "resnet110": resnet110,
     "wideresnet": wideresnet,
     "resnext": ResNeXt,

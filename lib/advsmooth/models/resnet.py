@@ -191,32 +191,53 @@ def resnet18(in_shape: Sequence[int], classes: int, *, w: int = 16, block: str =
     return ResNet(in_shape, classes, stem=4 * w, widths=widths, blocks=[2] * 4, block=block)
 
 
-def resnet110(
-    in_shape: Sequence[int], classes: int, *, width: int = 16, block: str = "basic", shortcut: str = "padding"
+def resnet(
+    in_shape: Sequence[int],
+    classes: int,
+    *,
+    depth: int = 20,
+    width: int = 16,
+    block: str = "basic",
+    shortcut: str = "padding",
 ) -> ResNet:
-    """ResNet-110 for 32x32 images: three stages of 18 blocks with ``width``, ``2 width`` and ``4 width`` channels.
+    """The family of He et al. 2016 for small images: three stages of ``n`` blocks, depth ``6 n + 2``.
 
-    The default is the network of He et al. 2016: basic blocks, parameter-free shortcuts, 1,727,962 parameters for 10
-    classes (1.7 M in their table 6). Zhu et al. (appendix E.1) make it narrower without saying by how much, and refer
-    to an implementation which, in the versions we could read, builds bottlenecks with projections from depth 44 on.
-    Its "ResNet-110" is 164 layers deep and has 1.70 M parameters: ``block="bottleneck", shortcut="projection"``. The
-    convolutions have He initialisation (normal, fan-out), as there.
+    The convolutions have He initialisation (normal, fan-out).
 
     Args:
         in_shape: (channels, height, width), any size.
         classes: number of outputs.
-        width: channels of the first stage.
+        depth: 8, 14, 20, ..., 110: layers with weights, if the blocks are basic and the shortcuts have no parameters.
+        width: channels of the first stage; the others have twice and four times as many.
         block: ``basic``, ``bottleneck`` or ``preactivation``.
         shortcut: ``padding`` or ``projection`` (the only one with pre-activation).
 
     Raises:
-        ValueError: for a bad size or an unknown name.
+        ValueError: for a bad size or an unknown name, or a depth that is not ``6 n + 2``.
     """
-    width = integer("width", width)
-    widths = [width, 2 * width, 4 * width]
-    network = ResNet(in_shape, classes, stem=width, widths=widths, blocks=[18] * 3, block=block, shortcut=shortcut)
+    depth, width = integer("depth", depth, at_least=8), integer("width", width)
+    if depth % 6 != 2:
+        raise ValueError(f"depth={depth}: allowed is 6n + 2, such as {6 * ((depth - 2) // 6) + 2}")
+    widths, blocks = [width, 2 * width, 4 * width], [(depth - 2) // 6] * 3
+    network = ResNet(in_shape, classes, stem=width, widths=widths, blocks=blocks, block=block, shortcut=shortcut)
     he_normal(network)
     return network
+
+
+def resnet110(
+    in_shape: Sequence[int], classes: int, *, width: int = 16, block: str = "basic", shortcut: str = "padding"
+) -> ResNet:
+    """:func:`resnet` of depth 110, for 32x32 images: three stages of 18 blocks.
+
+    The default is the network of He et al. 2016: basic blocks, parameter-free shortcuts, 1,727,962 parameters for 10
+    classes (1.7 M in their table 6). Zhu et al. (appendix E.1) make it narrower without saying by how much, and refer
+    to an implementation which, in the versions we could read, builds bottlenecks with projections from depth 44 on.
+    Its "ResNet-110" is 164 layers deep and has 1.70 M parameters: ``block="bottleneck", shortcut="projection"``.
+
+    Raises:
+        ValueError: see :func:`resnet`.
+    """
+    return resnet(in_shape, classes, depth=110, width=width, block=block, shortcut=shortcut)
 
 
 def he_normal(network: nn.Module) -> None:

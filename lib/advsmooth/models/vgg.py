@@ -63,19 +63,22 @@ def liu_vgg(in_shape: Sequence[int], classes: int, *, w: int = 8) -> VGG:
     return VGG(in_shape, classes, [[4 * w] * 2, [8 * w] * 2, [16 * w] * 3, [32 * w] * 3, [32 * w] * 3])
 
 
-def vgg13(in_shape: Sequence[int], classes: int, *, width: int = 64) -> VGG:
+def vgg13(in_shape: Sequence[int], classes: int, *, width: int = 64, blocks: int = 5) -> VGG:
     """VGG-13 with batch norm: five blocks of two convolutions, from ``width`` to ``8 width`` channels.
 
     One of the hand-made networks of Pang et al., whose sizes are adapted in a way that our fragment does not state.
     Ours has one linear layer behind the convolutions, as usual for 32x32 images (9,416,010 parameters at width 64).
 
     Args:
-        in_shape: (channels, height, width), at least 32x32.
+        in_shape: (channels, height, width), at least 32x32; half of that for each block left out.
         classes: number of outputs.
         width: channels of the first block.
+        blocks: how many of the five blocks, at most 5; fewer for smaller images.
 
     Raises:
-        ValueError: for a bad size.
+        ValueError: for a bad size or number of blocks.
     """
-    width = integer("width", width)
-    return VGG(in_shape, classes, [[factor * width] * 2 for factor in (1, 2, 4, 8, 8)])
+    width, blocks = integer("width", width), integer("blocks", blocks)
+    if blocks > 5:
+        raise ValueError(f"blocks={blocks}: allowed is 1 to 5")
+    return VGG(in_shape, classes, [[factor * width] * 2 for factor in (1, 2, 4, 8, 8)[:blocks]])
