@@ -5,7 +5,7 @@ in size (artifact). Here every architecture is scaled to about the same number o
 The genotypes, and the remedies DARTS-i to DARTS-iii, are those of :mod:`advsmooth.models.cells`. The hand-made side has
 relatives of the artifact's networks that can be made so small, and one without batch norm.
 
-The recipe is the artifact's in kind: SGD, a rate that falls (ours: to zero along a cosine), gradients clipped to norm 5.
+The recipe is the artifact's in kind: SGD, a rate that falls (here to zero along a cosine), gradients clipped to norm 5.
 Momentum and weight decay are DARTS's (Liu et al. 2019). The artifact trains for 200 epochs on CIFAR-10 at a rate of
 0.025 and mini-batches of 96; with a few hundred steps that leaves half of these networks at their start. Here the rate
 is 0.1 and a mini-batch has 48 examples, for all alike, chosen on a seed that no page uses. Cutout is left out.
