@@ -177,6 +177,25 @@ def test_the_scoreboard_says_what_the_pages_say():
     assert text.count("<tr id=") == 160
 
 
+def test_the_exports_are_the_table(tmp_path):
+    said = scoreboard.write(tmp_path / "scoreboard.md", tmp_path)
+    as_json = json.loads((tmp_path / "scoreboard.json").read_text())
+    lines = (tmp_path / "scoreboard.csv").read_text().splitlines()
+    rows = scoreboard.rows()
+    assert [(row["id"], row["verdict"]) for row in as_json] == [(row.claim.id, row.verdict) for row in rows]
+    assert lines[0].split(",")[:3] == ["id", "paper", "kind"]
+    assert len(lines) == 1 + len(rows)
+    assert said.endswith(f"of {len(rows)} claims have a page")
+
+
+def test_the_small_pictures_count_every_claim_once_by_paper_and_once_by_kind():
+    rows = scoreboard.rows()
+    text = scoreboard.render(rows)
+    counted = [int(n) for n in re.findall(r"<small>(\d+)</small></h3>", text)]
+    papers = len(claims.papers())
+    assert sum(counted[:papers]) == sum(counted[papers:]) == len(rows)
+
+
 def test_workflows_fit_the_schema_of_github_actions():
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS)],

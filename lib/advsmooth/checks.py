@@ -6,16 +6,17 @@ What the verdict makes of the checks stands in :mod:`advsmooth.claims`.
 
 The ``role`` of a check says what it speaks for:
 
-=============  ====================================================================================
-``printed``    the statement as the paper prints it
-``corrected``  the corrected statement, when the printed one fails
-``derivation`` an algebraic step of the derivation on the page, checked by machine
-``published``  a published number, at the published setting
-``trend``      a published direction or ordering, at a reduced setting
-``method``     our own measurement, against an independent way to get the same number; it decides
-               nothing by itself, and a page whose method check fails gets no verdict at all
-``observed``   something of ours beyond the claim; shown with its outcome, held or not, and decides nothing
-=============  ====================================================================================
+==============  ===================================================================================
+``printed``     the statement as the paper prints it
+``corrected``   the corrected statement, when the printed one fails
+``derivation``  an algebraic step of the derivation on the page, checked by machine
+``published``   a published number, at the published setting
+``trend``       a published direction or ordering, at a reduced setting
+``method``      our own measurement, against an independent way to get the same number; it decides
+                nothing by itself, and a page whose method check fails gets no verdict at all
+``observed``    something of ours beyond the claim; shown with its outcome, held or not, and decides
+                nothing
+==============  ===================================================================================
 """
 
 from __future__ import annotations

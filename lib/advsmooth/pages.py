@@ -7,6 +7,7 @@ that executing a page again changes the file only if an output did.
 
 from __future__ import annotations
 
+import ast
 import copy
 import datetime as dt
 import difflib
@@ -87,9 +88,39 @@ class Page:
         lines = self.script.read_text(encoding="utf-8").splitlines()
         return next((line.removeprefix("# # ") for line in lines if line.startswith("# # ")), self.key)
 
+    def library(self) -> list[str]:
+        """The functions and classes of this library that the page names, dotted, in the order of their modules.
+
+        Those of the house (checks, settings, plotting and the like, which every page has) are left out.
+        """
+        return sorted(_used(ast.parse(self.script.read_text(encoding="utf-8"))))
+
     def verdicts(self) -> list[dict[str, Any]]:
         """What the executed page says of each of its claims (see :meth:`advsmooth.claims.Verdict.to_dict`)."""
         return [found for cell in self.stored().cells for found in claims.read_report(cell.get("outputs", []))]
+
+
+_SCIENCE = ("analysis", "attacks", "models", "theory", "training")
+
+
+def _used(tree: ast.Module) -> set[str]:
+    """Dotted names of what a script uses of the scientific part of this library."""
+    bound: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "advsmooth":
+            bound |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound:
+            found.add(f"{bound[node.value.id]}.{node.attr}")
+        elif isinstance(node, ast.Name) and node.id in bound:
+            found.add(bound[node.id])
+    modules = {name.rpartition(".")[0] for name in found}
+    return {
+        name
+        for name in found - modules  # a module is named whenever something in it is
+        if name.split(".")[1] in _SCIENCE and name.count(".") > 2 and not name.rpartition(".")[2].isupper()
+    }
 
 
 def every() -> list[Page]:

@@ -1,14 +1,17 @@
 """The scoreboard: every claim of the ledger with the verdict that an executed page gives it.
 
-Nothing here judges. The rows come from the ledger and from the outputs stored in the pages, so the
-scoreboard cannot say anything that a page does not.
+It is written as a page of the book, and as CSV and JSON for other tools. Nothing here judges. The rows come from the
+ledger and from the outputs stored in the pages, so the scoreboard cannot say anything that a page does not.
 """
 
 from __future__ import annotations
 
+import csv
 import html
+import io
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,17 @@ from advsmooth.places import BOOK
 from advsmooth.records import write_atomically
 
 NO_PAGE = "no page yet"
+STATIC = BOOK / "_static"
+"""Where the exports go: the site copies this folder as it is."""
+EXPORTS = ("scoreboard.csv", "scoreboard.json")
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "theorems and lemmas": ("theorem", "lemma", "proposition", "corollary"),
+    "algorithms": ("algorithm",),
+    "figures": ("figure",),
+    "tables": ("table",),
+    "definitions": ("definition",),
+}
+"""The groups of kinds that the small pictures show."""
 _EMPTY = "—"
 
 
@@ -82,21 +96,52 @@ executed pages; {{doc}}`verdicts` says how a verdict follows from the checks of 
 |---|---:|---|
 {totals}
 
+The same as data: {{download}}`CSV <_static/scoreboard.csv>`, {{download}}`JSON <_static/scoreboard.json>`. A row's
+place in the paper is a permanent link to it, `scoreboard.html#` and the claim's id. A click on a heading sorts by it,
+a second one turns the order round.
+
 ```{{raw}} html
+{_pictures(table)}
 <style>
 .bd-main .bd-content .bd-article-container {{ max-width: 100%; }}
 .bd-sidebar-secondary {{ display: none; }}
 </style>
 {_filters(table)}
 <div class="scoreboard-wrap"><table class="scoreboard"><caption class="sr-only">Claims and verdicts</caption>
-<thead><tr><th scope="col">claim</th><th scope="col">paper</th><th scope="col">kind</th><th scope="col">verdict</th>
-<th scope="col">evidence</th><th scope="col">page</th><th scope="col">executed</th></tr></thead>
+<thead><tr>{"".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)}</tr></thead>
 <tbody>
 {chr(10).join(_html_row(row) for row in table)}
 </tbody></table></div>
 <script src="../_static/scoreboard.js"></script>
 ```
 """
+
+
+_COLUMNS = ("claim", "paper", "kind", "verdict", "evidence", "page", "executed")
+
+
+def _pictures(table: Sequence[Row]) -> str:
+    """Small multiples: how many claims have which verdict, by paper and by kind; all panels on one scale."""
+    papers = {key: f"{paper.authors} {paper.year}" for key, paper in claims.papers().items()}
+    panels = [(title, [r.verdict for r in table if r.claim.paper == key]) for key, title in papers.items()]
+    panels += [(title, [r.verdict for r in table if r.claim.kind in some]) for title, some in KINDS.items()]
+    longest = max((count for _, found in panels for count in Counter(found).values()), default=1)
+    return f'<div class="tallies">{"".join(_panel(title, Counter(found), longest) for title, found in panels)}</div>'
+
+
+def _panel(title: str, counts: Mapping[str, int], longest: int) -> str:
+    """One picture: a bar for each verdict that occurs, its name and number in words."""
+    names = [name for name in [*claims.VERDICTS, NO_PAGE] if counts.get(name)]
+    words = ", ".join(f"{name} {counts[name]}" for name in names) or "no claim"
+    bars = "".join(
+        f'<li>{_badge(name)}<span class="bar" style="width:{6 * counts[name] / longest:.2f}em"></span>{counts[name]}</li>'
+        for name in names
+    )
+    total = sum(counts.values())
+    return (
+        f'<section class="tally" aria-label="{html.escape(f"{title}: {words}")}"><h3>{html.escape(title)} '
+        f"<small>{total}</small></h3><ul>{bars}</ul></section>"
+    )
 
 
 def _badge(verdict: str) -> str:
@@ -131,7 +176,7 @@ def _html_row(row: Row) -> str:
     title = f'<a href="{link}#verdict-{entry.id}">{title}</a>' if row.page else title
     coverage = f"<br><small>{html.escape(row.coverage)}</small>" if row.coverage else ""
     cells = (
-        ("", f'{title}<span class="claim-id">{html.escape(entry.place)} · {entry.id}</span>'),
+        ("", f'{title}<a class="claim-id" href="#{entry.id}">{html.escape(entry.place)} · {entry.id}</a>'),
         ("paper", entry.paper),
         ("kind", entry.kind),
         ("verdict", _badge(row.verdict) + coverage),
@@ -146,9 +191,36 @@ def _html_row(row: Row) -> str:
     )
 
 
-def write(path: Path = BOOK / "scoreboard.md") -> str:
-    """Write the page; returns one line that says what is on it."""
+def as_data(table: Sequence[Row]) -> list[dict[str, object]]:
+    """One flat object per claim, for the exports."""
+    return [
+        {
+            "id": row.claim.id,
+            "paper": row.claim.paper,
+            "kind": row.claim.kind,
+            "place": row.claim.place,
+            "title": row.claim.title,
+            "verdict": row.verdict,
+            "coverage": row.coverage,
+            "scales": " ".join(row.scales),
+            "errata": " ".join(row.claim.errata),
+            "page": row.page,
+            "executed": row.date,
+        }
+        for row in table
+    ]
+
+
+def write(path: Path = BOOK / "scoreboard.md", static: Path = STATIC) -> str:
+    """Write the page and its exports; returns one line that says what is on them."""
     table = rows()
+    found = as_data(table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(found[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    for name, content in zip(EXPORTS, (text.getvalue(), json.dumps(found, indent=1) + "\n"), strict=True):
+        write_atomically(static / name, content)
     write_atomically(path, render(table))
     done = sum(row.verdict != NO_PAGE for row in table)
     return f"scoreboard: {done} of {len(table)} claims have a page"
