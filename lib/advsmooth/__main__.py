@@ -1,5 +1,4 @@
-"""The command line: ``advsmooth execute``, ``run``, ``list``, ``scoreboard``, ``reference``, ``records``,
-``download``."""
+"""The command line: ``advsmooth`` and a command; ``advsmooth --help`` lists them."""
 
 from __future__ import annotations
 

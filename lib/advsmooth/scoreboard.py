@@ -134,7 +134,8 @@ def _panel(title: str, counts: Mapping[str, int], longest: int) -> str:
     names = [name for name in [*claims.VERDICTS, NO_PAGE] if counts.get(name)]
     words = ", ".join(f"{name} {counts[name]}" for name in names) or "no claim"
     bars = "".join(
-        f'<li>{_badge(name)}<span class="bar" style="width:{6 * counts[name] / longest:.2f}em"></span>{counts[name]}</li>'
+        f'<li>{_badge(name)}<span class="bar" style="width:{6 * counts[name] / longest:.2f}em"></span> {counts[name]}'
+        "</li>"
         for name in names
     )
     total = sum(counts.values())
