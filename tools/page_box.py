@@ -40,7 +40,7 @@ def render(page: pages.Page, root: str) -> str:
         f"<pre>make run NB={page.key} P=&quot;seed=3&quot;\n"
         f"papermill notebooks/{page.key}.ipynb out.ipynb -p seed 3</pre>"
         f"<p>The stored outputs were made at <code>quick</code> on {made['executed']}, in {made['seconds']:.0f} "
-        f"seconds on one core. Scales: {scales}. The parameters stand in the first cell. Download {files}.</p></details>"
+        f"seconds on one core. Scales: {scales}. Parameters: the first cell. Download {files}.</p></details>"
         f"<details><summary>What it uses of the library</summary>{_library(page, root)}</details></aside>"
     )
 
