@@ -844,7 +844,7 @@ claims.report(
 # ## Limits, and one thing to try
 #
 # Equations 8 to 12 are lost. If the published Lemma 3 has a rate per layer, nothing is wrong with it. If Lemma 4 has another power of $m$ before the exponential, or another decreasing function, Z5 applies unchanged; if it assumes that the weights move by less than any learning needs, it is true and about networks
-# that do not learn. The lower bound is proved. The limit is cited and measured, its rate derived in outline only; in deeper networks it is far away at these widths. Networks are trained by full-batch descent on few images; the kernel of the limit stands still, as theory says, for squared loss. Hyperparameters were piloted on seed 100, used for nothing else.
+# that do not learn. The lower bound is proved. The limit is cited and measured, its rate derived in outline only; in deeper networks it is far away at these widths. Networks are trained by full-batch descent on few images; the kernel of the limit stands still, as theory says, for squared loss. The lazy networks (images, steps, widths) were piloted on seed 100, used for nothing else; the others take the rates of {doc}`the page on width and depth </notebooks/zhu2022/width_depth_initialisation>` untuned. The limit is judged by its mean power over the depths: by depth, three small numbers of seeds often decide nothing.
 #
 # A deeper network makes the output scale larger, and the naive comparison worse:
 #
