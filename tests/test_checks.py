@@ -53,6 +53,10 @@ RNG = np.random.default_rng(0)
             lambda: checks.positive("c", "s", differences=[1, -1.1, 0.9], **S),
         ),
         (
+            lambda: checks.above_zero("c", "s", estimate=0.5, interval=(0.1, 0.9), **S),
+            lambda: checks.above_zero("c", "s", estimate=0.5, interval=(-0.1, 0.9), **S),
+        ),
+        (
             lambda: checks.identity("c", "s", left="(a + b)**2", right="a**2 + 2*a*b + b**2"),
             lambda: checks.identity("c", "s", left="(a + b)**2", right="a**2 + b**2"),
         ),
@@ -171,3 +175,30 @@ def test_the_interval_of_a_mean_is_that_of_the_t_distribution_and_the_one_that_i
     assert high - 2 == pytest.approx(4.302652729911275 / 3**0.5)
     shown = checks.positive("c", "s", differences=[1.0, 2.0, 3.0], **S).evidence["95% interval"]
     assert shown == f"[{checks.show(low)}, {checks.show(high)}]"
+
+
+@pytest.mark.parametrize(
+    ("interval", "outcome"), [((0.1, 1), "held"), ((-0.1, 1), "unresolved"), ((-1, -0.1), "failed")]
+)
+def test_a_direction_with_an_interval_of_another_kind_is_judged_alike(interval, outcome):
+    assert checks.above_zero("c", "s", estimate=sum(interval) / 2, interval=interval, **S).outcome() == outcome
+
+
+@pytest.mark.parametrize("interval", [(0.2, 0.3), (np.nan, 1.0), (0.3, 0.2)])
+def test_an_interval_that_does_not_hold_its_estimate_is_refused(interval):
+    with pytest.raises(ValueError, match="outside"):
+        checks.above_zero("c", "s", estimate=0.1, interval=interval, **S)
+
+
+def test_the_interval_of_a_difference_is_welchs_and_turns_round():
+    g = np.random.default_rng(3)
+    covered = 0
+    for _ in range(400):
+        a, b = g.normal(1, 3, 5), g.normal(0, 1, 4)
+        low, high = checks.difference_interval(a, b)
+        covered += low <= 1 <= high
+        assert checks.difference_interval(b, a) == pytest.approx((-high, -low))
+    assert covered / 400 == pytest.approx(0.95, abs=0.035)
+    # Equal sizes and spreads: the t-interval with n + n - 2 degrees of freedom.
+    low, high = checks.difference_interval([0, 1, 2], [3, 4, 5])
+    assert (low, high) == pytest.approx((-3 - 2.7764 * (2 / 3) ** 0.5, -3 + 2.7764 * (2 / 3) ** 0.5), abs=1e-3)

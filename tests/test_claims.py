@@ -161,6 +161,46 @@ def test_the_report_can_be_read_back_from_the_outputs_of_a_notebook():
     assert "verdict-reproduced" in bundle["text/html"]
 
 
+def test_findings_are_reported_beside_verdicts_and_are_none():
+    found = claims.findings("liu2020-elsewhere", "Another source", [check(A, False, "a"), check(M, True, "m")], "Why.")
+    made = claims.report(claims.verdict(DEFINITION), found)
+    bundle = json.loads(json.dumps(made._repr_mimebundle_()))
+    assert [v["claim"] for v in claims.read_report([{"data": bundle}])] == [DEFINITION]
+    (read,) = claims.read_findings([{"data": bundle}, {"name": "stdout"}])
+    assert (read["name"], [c["outcome"] for c in read["checks"]]) == ("liu2020-elsewhere", ["failed", "held"])
+    assert "verdict" not in read
+    assert "findings" in bundle["text/html"]
+    assert "[failed] a (observed)" in bundle["text/plain"]
+    assert "verdict:" not in repr(found)
+
+
+def test_a_page_without_findings_stores_what_it_always_did():
+    bundle = claims.report(claims.verdict(DEFINITION))._repr_mimebundle_()
+    assert set(bundle[claims.VERDICT_MIME]) == {"verdicts"}
+    assert claims.read_findings([{"data": bundle}]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "words"),
+    [
+        (DEFINITION, [(A, True)], "has a claim of this name"),
+        ("x", [], "no checks"),
+        ("x", [(A, True), (A, True)], "two checks"),
+        *(("x", [(role, True)], "allowed is method or observed") for role in (P, C, D, N, T)),
+        ("x", [(A, True), (M, False)], "the measurement is wrong"),
+    ],
+)
+def test_findings_that_would_pass_for_a_verdict_are_refused(name, made, words):
+    with pytest.raises(claims.ClaimError, match=words) as refused:
+        claims.findings(name, "title", [check(*one) for one in made])
+    assert "\n" not in str(refused.value)
+
+
+def test_html_of_findings_is_escaped():
+    evil = Check("c", "<script>alert(1)</script>", True, {"a<b": "x>y"}, "", "equal", A, "quick")
+    assert "<script>" not in claims.findings("x", "<script>", [evil], note="<b>")._repr_html_()
+
+
 def test_html_of_a_verdict_is_escaped():
     evil = Check("c", "<script>alert(1)</script>", True, {"a<b": "x>y"}, "", "equal", P, "quick")
     assert "<script>" not in claims.verdict(THEOREM, [evil], note="<b>")._repr_html_()

@@ -117,6 +117,17 @@ def test_a_page_states_the_claims_it_judges_under_the_papers_own_numbers(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
+def test_a_page_reports_verdicts_or_findings(page):
+    """A page without a claim of the ledger still reports checks, under a name that says whose paper it is about."""
+    names = [found["name"] for found in page.findings()]
+    assert page.verdicts() or names
+    assert len(set(names)) == len(names)
+    assert all(name.startswith(page.key.split("/")[0]) for name in names)
+    source = page.script.read_text()
+    assert page.verdicts() or all(f"# :label: {name}\n" in source for name in names), "state what is compared with"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.key)
 def test_a_page_has_its_parts_in_order(page):
     source = page.script.read_text()
     parts = [

@@ -257,6 +257,41 @@ def positive(
     return Check(name, sentence, low > 0, evidence, sample, "positive", role, scale, unresolved=low <= 0 <= high)
 
 
+def difference_interval(these: Any, those: Any, confidence: float = 0.95) -> tuple[float, float]:
+    """The ends of Welch's interval of ``mean(these) - mean(those)``, for independent numbers, at least two of each.
+
+    It is for two groups without pairs, such as architectures of two kinds, whose spreads may differ.
+    """
+    found = stats.ttest_ind(np.asarray(these, dtype=float), np.asarray(those, dtype=float), equal_var=False)
+    low, high = found.confidence_interval(confidence)
+    return float(low), float(high)
+
+
+def above_zero(
+    name: str,
+    sentence: str,
+    *,
+    estimate: float,
+    interval: tuple[float, float],
+    sample: str,
+    role: Role = "trend",
+    scale: str = "quick",
+) -> Check:
+    """A direction judged by a 95 % interval other than that of a mean of seeds; ``sample`` says which.
+
+    It may come from :func:`difference_interval`, or from a bootstrap over clusters. As in :func:`positive`, an interval
+    that holds zero leaves the direction open.
+    """
+    low, high = (float(end) for end in interval)
+    if not low <= estimate <= high:
+        raise ValueError(f"check {name!r}: the estimate {show(estimate)} is outside [{show(low)}, {show(high)}]")
+    evidence: dict[str, float | int | str] = {
+        "estimate": float(estimate),
+        "95% interval": f"[{show(low)}, {show(high)}]",
+    }
+    return Check(name, sentence, low > 0, evidence, sample, "above_zero", role, scale, unresolved=low <= 0 <= high)
+
+
 def identity(name: str, sentence: str, *, left: Any, right: Any, role: Role = "derivation") -> Check:
     """An algebraic identity of two sympy expressions: their difference simplifies to zero."""
     import sympy

@@ -162,9 +162,7 @@ def decide(kind: str, checks: Sequence[Check]) -> str:
     evidence decides: published numbers, then trends, then a derivation backed by numerical checks, then
     numerical checks alone. Correct formulas do not turn a definition into a theorem: it stays *defined*.
     """
-    for check in checks:
-        if check.role == "method" and not check.held:
-            raise ClaimError(f"method check {check.name!r} failed ({check.evidence_text()}): the measurement is wrong")
+    _require_method(checks)
     tested = [check for check in checks if check.role not in _ASIDE]
     run = [check for check in tested if check.held is not None]
     if not tested:
@@ -235,25 +233,12 @@ class Verdict:
             "coverage": self.coverage,
             "scales": self.scales,
             "note": self.note,
-            "checks": [
-                {
-                    "name": c.name,
-                    "sentence": c.sentence,
-                    "outcome": c.outcome(),
-                    "rule": c.rule,
-                    "role": c.role,
-                    "evidence": c.evidence_text(),
-                }
-                for c in self.checks
-            ],
+            "checks": _as_data(self.checks),
         }
 
     def __repr__(self) -> str:
-        lines = [f"{self.claim.id} · {self.claim.place} · {self._headline()}"]
-        for check in self.checks:
-            lines += [f"  [{check.outcome()}] {check.name} ({check.role}): {check.sentence}"]
-            lines += [f"      {check.evidence_text()}"] if check.evidence_text() else []
-        return "\n".join(lines + ([f"  {self.note}"] if self.note else []))
+        headline = f"{self.claim.id} · {self.claim.place} · {self._headline()}"
+        return "\n".join([headline, *_as_lines(self.checks, self.note)])
 
     def _headline(self) -> str:
         return f"verdict: {self.verdict}" + (f" ({self.coverage})" if self.coverage else "")
@@ -261,20 +246,58 @@ class Verdict:
     def _repr_html_(self) -> str:
         name = html.escape(self.verdict)
         coverage = f' <span class="coverage">{html.escape(self.coverage)}</span>' if self.coverage else ""
-        items = "".join(
-            f'<li class="{c.outcome().replace(" ", "-")}"><strong>{c.outcome()}</strong> '
-            f'<span class="role">{c.role}</span> {html.escape(c.sentence)}'
-            f"<br><small>{html.escape(c.evidence_text())}</small></li>"
-            for c in self.checks
-        )
-        note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
         return (
             f'<section class="verdict verdict-{name.replace(" ", "-")}" id="verdict-{self.claim.id}">'
             f'<p class="headline"><span class="badge" title="{html.escape(VERDICTS[self.verdict])}">{name}</span>'
             f"{coverage} <strong>{html.escape(self.claim.title)}</strong> "
             f'<span class="place">{html.escape(self.claim.place)} · <code>{self.claim.id}</code></span></p>'
-            f"{f'<ul>{items}</ul>' if items else ''}{note}</section>"
+            f"{_as_html(self.checks, self.note)}</section>"
         )
+
+
+def _as_data(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": c.name,
+            "sentence": c.sentence,
+            "outcome": c.outcome(),
+            "rule": c.rule,
+            "role": c.role,
+            "evidence": c.evidence_text(),
+        }
+        for c in checks
+    ]
+
+
+def _as_lines(checks: Sequence[Check], note: str) -> list[str]:
+    lines = []
+    for check in checks:
+        lines += [f"  [{check.outcome()}] {check.name} ({check.role}): {check.sentence}"]
+        lines += [f"      {check.evidence_text()}"] if check.evidence_text() else []
+    return lines + ([f"  {note}"] if note else [])
+
+
+def _as_html(checks: Sequence[Check], note: str) -> str:
+    items = "".join(
+        f'<li class="{c.outcome().replace(" ", "-")}"><strong>{c.outcome()}</strong> '
+        f'<span class="role">{c.role}</span> {html.escape(c.sentence)}'
+        f"<br><small>{html.escape(c.evidence_text())}</small></li>"
+        for c in checks
+    )
+    return (f"<ul>{items}</ul>" if items else "") + (f"<p>{html.escape(note)}</p>" if note else "")
+
+
+def _refuse_repeated(owner: str, checks: Sequence[Check]) -> None:
+    names = [check.name for check in checks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ClaimError(f"{owner}: two checks are called {name!r}; give each its own name")
+
+
+def _require_method(checks: Sequence[Check]) -> None:
+    for check in checks:
+        if check.role == "method" and not check.held:
+            raise ClaimError(f"method check {check.name!r} failed ({check.evidence_text()}): the measurement is wrong")
 
 
 def verdict(claim_id: str, checks: Sequence[Check] = (), note: str = "") -> Verdict:
@@ -290,10 +313,7 @@ def verdict(claim_id: str, checks: Sequence[Check] = (), note: str = "") -> Verd
             or a quick result offered for a published number that needs a larger scale.
     """
     entry = claim(claim_id)
-    names = [check.name for check in checks]
-    for name in names:
-        if names.count(name) > 1:
-            raise ClaimError(f"{claim_id}: two checks are called {name!r}; give each its own name")
+    _refuse_repeated(claim_id, checks)
     for check in checks:
         if check.role == "published" and check.scale == "quick" and entry.decided_at != "quick":
             raise ClaimError(
@@ -305,25 +325,78 @@ def verdict(claim_id: str, checks: Sequence[Check] = (), note: str = "") -> Verd
 
 
 @dataclass(frozen=True)
-class Report:
-    """The verdicts of one page, shown together as its last output."""
+class Findings:
+    """Checks of a page that speak to no claim of the ledger: shown like those of a verdict, with no verdict."""
 
-    verdicts: tuple[Verdict, ...]
+    name: str
+    title: str
+    checks: tuple[Check, ...]
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The findings as plain data; numbers as printed, so that two runs compare equal."""
+        return {"name": self.name, "title": self.title, "note": self.note, "checks": _as_data(self.checks)}
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{self.title} · findings, no claim of the ledger", *_as_lines(self.checks, self.note)])
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<section class="verdict verdict-observed" id="findings-{self.name}"><p class="headline">'
+            f'<span class="badge" title="checks that speak to no claim of the ledger">findings</span> '
+            f"<strong>{html.escape(self.title)}</strong></p>{_as_html(self.checks, self.note)}</section>"
+        )
+
+
+def findings(name: str, title: str, checks: Sequence[Check], note: str = "") -> Findings:
+    """What a page found that no claim of the ledger states, such as what the authors say elsewhere.
+
+    Args:
+        name: a slug that no claim has; negative controls are registered under it.
+        title: what was asked, in a few words.
+        checks: of the roles ``observed`` and ``method``, for the others speak for a claim.
+        note: one sentence for the reader.
+
+    Raises:
+        ClaimError: for a name that is a claim's, no checks, two of one name, a check that speaks for a claim, or a
+            failed check of the method.
+    """
+    if name in {entry.id for entry in all_claims()}:
+        raise ClaimError(f"findings {name!r}: the ledger has a claim of this name; give it a verdict")
+    if not checks:
+        raise ClaimError(f"findings {name!r}: no checks; leave them out if there is nothing to report")
+    _refuse_repeated(name, checks)
+    for check in checks:
+        if check.role not in _ASIDE:
+            raise ClaimError(
+                f"findings {name!r}: check {check.name!r} is {check.role}; allowed is {' or '.join(_ASIDE)}"
+            )
+    _require_method(checks)
+    return Findings(name, title, tuple(checks), note)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The verdicts of one page, and its findings beyond the ledger, shown together as its last output."""
+
+    parts: tuple[Verdict | Findings, ...]
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        found = {"verdicts": [part.to_dict() for part in self.parts if isinstance(part, Verdict)]}
+        beyond = [part.to_dict() for part in self.parts if isinstance(part, Findings)]
         return {
             "text/plain": repr(self),
-            "text/html": '<div class="verdicts">' + "".join(v._repr_html_() for v in self.verdicts) + "</div>",
-            VERDICT_MIME: {"verdicts": [v.to_dict() for v in self.verdicts]},
+            "text/html": '<div class="verdicts">' + "".join(part._repr_html_() for part in self.parts) + "</div>",
+            VERDICT_MIME: found | ({"findings": beyond} if beyond else {}),
         }
 
     def __repr__(self) -> str:
-        return "\n\n".join(repr(v) for v in self.verdicts)
+        return "\n\n".join(repr(part) for part in self.parts)
 
 
-def report(*verdicts: Verdict) -> Report:
-    """Show the verdicts of a page, as cards and as text. The plain script prints the text."""
-    shown = Report(verdicts)
+def report(*parts: Verdict | Findings) -> Report:
+    """Show the verdicts and findings of a page, as cards and as text. The plain script prints the text."""
+    shown = Report(parts)
     try:
         get_ipython  # type: ignore[name-defined]  # noqa: B018
     except NameError:
@@ -333,9 +406,18 @@ def report(*verdicts: Verdict) -> Report:
 
 def read_report(outputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The verdicts stored in the outputs of a notebook cell, as :meth:`Verdict.to_dict` wrote them."""
+    return _stored(outputs, "verdicts")
+
+
+def read_findings(outputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The findings stored there, as :meth:`Findings.to_dict` wrote them."""
+    return _stored(outputs, "findings")
+
+
+def _stored(outputs: Sequence[Mapping[str, Any]], what: str) -> list[dict[str, Any]]:
     found = []
     for output in outputs:
         data = output.get("data", {}).get(VERDICT_MIME)
         if data is not None:
-            found += (json.loads(data) if isinstance(data, str) else data)["verdicts"]
+            found += (json.loads(data) if isinstance(data, str) else data).get(what, [])
     return found

@@ -99,6 +99,10 @@ class Page:
         """What the executed page says of each of its claims (see :meth:`advsmooth.claims.Verdict.to_dict`)."""
         return [found for cell in self.stored().cells for found in claims.read_report(cell.get("outputs", []))]
 
+    def findings(self) -> list[dict[str, Any]]:
+        """What it reports beyond the claims of the ledger (see :class:`advsmooth.claims.Findings`)."""
+        return [found for cell in self.stored().cells for found in claims.read_findings(cell.get("outputs", []))]
+
 
 _SCIENCE = ("analysis", "attacks", "models", "theory", "training")
 

@@ -13,11 +13,11 @@ for path in sorted(Path(__file__).parent.glob("*_*.py")):
         importlib.import_module(f"controls.{path.stem}")
 
 MADE = {
-    (verdict["claim"], check["name"]): check
+    (part.get("claim") or part["name"], check["name"]): check
     for page in pages.every()
     if page.notebook.exists()  # tests/test_repository.py names the pages that were not executed
-    for verdict in page.verdicts()
-    for check in verdict["checks"]
+    for part in [*page.verdicts(), *page.findings()]
+    for check in part["checks"]
 }
 RUN = sorted(key for key, check in MADE.items() if check["outcome"] != "not run")
 
