@@ -27,8 +27,7 @@ execute: env
 	$(ONE_THREAD) $(PY) -m advsmooth execute --jobs $(JOBS)
 
 html: env  ## build the site from the stored outputs, warnings as errors
-	@$(PY) -m advsmooth scoreboard
-	@$(PY) -m advsmooth reference
+	@for made in scoreboard errata reference; do $(PY) -m advsmooth $$made || exit 1; done
 	@rm -rf _build/html _build/.doctrees
 	@$(BIN)jupyter-book build . --quiet -W -n --keep-going
 	@$(PY) tools/site_check.py _build/html
@@ -59,4 +58,4 @@ lock: env  ## renew requirements.lock from pyproject.toml
 	  --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade -o requirements.lock
 
 clean:  ## remove what was built; data/cache and .venv stay
-	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage book/scoreboard.md book/_static/scoreboard.csv book/_static/scoreboard.json book/api
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage book/scoreboard.md book/errata.md book/_static/scoreboard.csv book/_static/scoreboard.json book/api

@@ -28,7 +28,7 @@ def render(page: pages.Page, root: str) -> str:
     """The box of a page as HTML; ``root`` leads from the page to the top of the site."""
     stored = page.stored()
     made = stored.metadata["advsmooth"]
-    verdicts = "".join(_verdict(found) for found in page.verdicts())
+    verdicts = "".join([*map(_verdict, page.verdicts()), *map(_finding, page.findings())])
     scales = html.escape(_words(page, _SCALES))
     files = " and ".join(
         f'<a href="{root}{DOWNLOADS}/{page.key}{suffix}" download>{suffix}</a>' for suffix in (".ipynb", ".py")
@@ -51,6 +51,13 @@ def _verdict(found: dict[str, Any]) -> str:
     return (
         f'<li><a href="#verdict-{entry.id}"><span class="badge verdict-{name.replace(" ", "-")}">{name}</span> '
         f"{html.escape(entry.title)}</a></li>"
+    )
+
+
+def _finding(found: dict[str, Any]) -> str:
+    return (
+        f'<li><a href="#findings-{found["name"]}"><span class="badge">{found.get("outcome", "findings")}</span> '
+        f"{html.escape(found['title'])}</a></li>"
     )
 
 

@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("parameters", nargs="*", help="name=value, such as scale=cpu seed=3")
     commands.add_parser("list", help="list the pages and what they say")
     commands.add_parser("scoreboard", help="write the scoreboard page from what the executed pages say")
+    commands.add_parser("errata", help="write the first page of the errata from what the executed pages show")
     commands.add_parser("reference", help="write the reference of the library, for the site")
     commands.add_parser("records", help="say which recorded results still stand")
     download = commands.add_parser("download", help="fetch a data set, verified, to ADVSMOOTH_DATA or data/cache")
@@ -72,6 +73,13 @@ def _scoreboard(_: argparse.Namespace) -> int:
     return 0
 
 
+def _errata(_: argparse.Namespace) -> int:
+    from advsmooth import errata
+
+    print(errata.write())
+    return 0
+
+
 def _reference(_: argparse.Namespace) -> int:
     from advsmooth import reference
 
@@ -104,6 +112,7 @@ _COMMANDS = {
     "run": _run,
     "list": _list,
     "scoreboard": _scoreboard,
+    "errata": _errata,
     "reference": _reference,
     "records": _records,
     "download": _download,

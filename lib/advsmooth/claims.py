@@ -287,11 +287,17 @@ def _as_html(checks: Sequence[Check], note: str) -> str:
     return (f"<ul>{items}</ul>" if items else "") + (f"<p>{html.escape(note)}</p>" if note else "")
 
 
-def _refuse_repeated(owner: str, checks: Sequence[Check]) -> None:
+def require_sound(owner: str, checks: Sequence[Check]) -> None:
+    """Refuse checks of which two have one name, or one of the method failed.
+
+    Raises:
+        ClaimError: with the name of ``owner``.
+    """
     names = [check.name for check in checks]
     for name in names:
         if names.count(name) > 1:
             raise ClaimError(f"{owner}: two checks are called {name!r}; give each its own name")
+    _require_method(checks)
 
 
 def _require_method(checks: Sequence[Check]) -> None:
@@ -313,7 +319,7 @@ def verdict(claim_id: str, checks: Sequence[Check] = (), note: str = "") -> Verd
             or a quick result offered for a published number that needs a larger scale.
     """
     entry = claim(claim_id)
-    _refuse_repeated(claim_id, checks)
+    require_sound(claim_id, checks)
     for check in checks:
         if check.role == "published" and check.scale == "quick" and entry.decided_at != "quick":
             raise ClaimError(
@@ -338,12 +344,17 @@ class Findings:
         return {"name": self.name, "title": self.title, "note": self.note, "checks": _as_data(self.checks)}
 
     def __repr__(self) -> str:
-        return "\n".join([f"{self.title} · findings, no claim of the ledger", *_as_lines(self.checks, self.note)])
+        return "\n".join([self._headline(), *_as_lines(self.checks, self.note)])
+
+    def _headline(self) -> str:
+        return f"{self.title} · findings, no claim of the ledger"
+
+    def _badge(self) -> str:
+        return '<span class="badge" title="checks that speak to no claim of the ledger">findings</span>'
 
     def _repr_html_(self) -> str:
         return (
-            f'<section class="verdict verdict-observed" id="findings-{self.name}"><p class="headline">'
-            f'<span class="badge" title="checks that speak to no claim of the ledger">findings</span> '
+            f'<section class="verdict verdict-observed" id="findings-{self.name}"><p class="headline">{self._badge()} '
             f"<strong>{html.escape(self.title)}</strong></p>{_as_html(self.checks, self.note)}</section>"
         )
 
@@ -365,13 +376,12 @@ def findings(name: str, title: str, checks: Sequence[Check], note: str = "") -> 
         raise ClaimError(f"findings {name!r}: the ledger has a claim of this name; give it a verdict")
     if not checks:
         raise ClaimError(f"findings {name!r}: no checks; leave them out if there is nothing to report")
-    _refuse_repeated(name, checks)
     for check in checks:
         if check.role not in _ASIDE:
             raise ClaimError(
                 f"findings {name!r}: check {check.name!r} is {check.role}; allowed is {' or '.join(_ASIDE)}"
             )
-    _require_method(checks)
+    require_sound(f"findings {name!r}", checks)
     return Findings(name, title, tuple(checks), note)
 
 

@@ -304,7 +304,9 @@ WORDS = {
 def shapes(where: dict, along: str) -> dict:
     """The shape of each curve of each initialisation."""
     kept = where["kept"]
-    return {s: width_and_depth.shapes(kept[kept.scheme == s], along, draws=where["draws"], seed=cfg.seed) for s in NAMES}
+    return {
+        s: width_and_depth.shapes(kept[kept.scheme == s], along, draws=where["draws"], seed=cfg.seed) for s in NAMES
+    }
 
 
 def pivot(rows: pd.DataFrame, value: str, where: dict, how: str = "mean") -> pd.DataFrame:

@@ -215,6 +215,7 @@ def test_the_first_screen_of_a_page_has_its_question_and_its_verdicts(visit, pag
     box = opened.query_selector(".page-box")
     assert box.bounding_box()["y"] < DESK["height"]
     badges = box.eval_on_selector_all(".badge", "found => found.map((b) => b.textContent)")
-    assert badges == [v["verdict"] for v in page.verdicts()]
+    said = [v["verdict"] for v in page.verdicts()] + [f.get("outcome", "findings") for f in page.findings()]
+    assert badges == said
     for link in box.eval_on_selector_all("a[download]", "found => found.map((a) => a.getAttribute('href'))"):
         assert (SITE / "notebooks" / page.key).parent.joinpath(link).resolve().exists()
