@@ -1,10 +1,10 @@
 """The errata: what this book believes to be wrong, loose or unstated in the papers, and whether a page shows it.
 
-``data/errata/<paper>.yml`` states each one in our words. The page ``notebooks/<paper>/errata`` derives the correction, has
-the algebra checked by machine, and calls :func:`judge`; whether the erratum is *shown* follows from its checks by rule:
+``data/errata/<paper>.yml`` states each one in our words. The page ``notebooks/<paper>/errata`` derives the correction,
+has the algebra checked by machine, and calls :func:`judge`; whether the erratum is *shown* follows by rule:
 
-- the statement as printed fails a check of the role ``printed`` (unless the entry's severity is ``none``: then we looked
-  because we doubted, and it holds);
+- the statement as printed fails a check of the role ``printed`` (unless the entry's severity is ``none``: then we
+  looked because we doubted, and it holds);
 - every ``derivation`` and ``corrected`` check holds, and there is at least one.
 """
 
@@ -147,7 +147,7 @@ def outcome(severity: str, checks: Sequence[Check]) -> str:
     return "shown" if as_said and repair and all(repair) else "not shown"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shown(claims.Findings):
     """An erratum and the checks that speak for it; :func:`judge` makes them."""
 
@@ -193,7 +193,7 @@ def judge(code: str, checks: Sequence[Check], note: str = "") -> Shown:
 
 def outcomes() -> dict[str, str]:
     """By code, what the executed pages say."""
-    found = {}
+    found: dict[str, str] = {}
     for page in pages.every():
         if page.key.endswith("/errata") and page.notebook.exists():
             found |= {part["name"].split("-")[1]: part["outcome"] for part in page.findings() if "outcome" in part}
@@ -204,18 +204,18 @@ def render() -> str:
     """The chapter's first page: what there is, how grave, and how to object."""
     said = outcomes()
     rows = "\n".join(
-        f"| [{entry.code}](../notebooks/{entry.paper}/errata.ipynb) | {entry.title} | {entry.place} | {entry.severity} | "
-        f"{said.get(entry.code, 'no section yet')} | {_pages_of(entry)} |"
+        f"| [{entry.code}](../notebooks/{entry.paper}/errata.ipynb) | {entry.title} | {entry.place} "
+        f"| {entry.severity} | {said.get(entry.code, 'no section yet')} | {_pages_of(entry)} |"
         for entry in every()
     )
     meanings = "\n".join(f"| {name} | {meaning} |" for name, meaning in SEVERITIES.items())
     return f"""# Errata
 
 What we believe to be wrong, loose or unstated in the five papers as printed. Each code leads to a section with the
-statement as printed, what is wrong with it, the corrected statement and a derivation whose algebra is checked by machine.
-*Shown* follows from the checks by rule: the printed statement fails one, and all steps and checks of the repair hold.
-Most are slips that leave the conclusions of their paper intact. The texts of Zhu et al. and Pang et al. that we worked from
-are incomplete; what we say of them is about a reconstruction.
+statement as printed, what is wrong with it, the corrected statement and a derivation whose algebra is checked by
+machine. *Shown* follows from the checks by rule: the printed statement fails one, and all steps and checks of the repair
+hold. Most are slips that leave the conclusions of their paper intact. The texts of Zhu et al. and Pang et al. that we
+worked from are incomplete; what we say of them is about a reconstruction.
 
 | code | what | where | severity | outcome | on the page |
 |---|---|---|---|---|---|
@@ -228,9 +228,9 @@ are incomplete; what we say of them is about a reconstruction.
 ## How to object
 
 If we are wrong, a number can say so. Each section is part of a notebook: run it with another seed or another case
-({{doc}}`rerun`), or change the step of the derivation that you doubt and see what the machine says. Then open an issue with the
-code of the erratum, the command, and what came out. If the *printed* statement can be read in a way in which it is true, say which;
-we add the reading to the section and change the severity.
+({{doc}}`rerun`), or change the step of the derivation that you doubt and see what the machine says. Then open an issue
+with the code of the erratum, the command, and what came out. If the *printed* statement can be read in a way in which it
+is true, say which; we add the reading to the section and change the severity.
 """
 
 
