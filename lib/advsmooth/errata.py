@@ -213,8 +213,8 @@ def render() -> str:
 
 What we believe to be wrong, loose or unstated in the five papers as printed. Each code leads to a section with the
 statement as printed, what is wrong with it, the corrected statement and a derivation whose algebra is checked by
-machine. *Shown* follows from the checks by rule: the printed statement fails one, and all steps and checks of the repair
-hold. Most are slips that leave the conclusions of their paper intact. The texts of Zhu et al. and Pang et al. that we
+machine. *Shown* follows from the checks by rule: the printed statement fails one, and all steps and checks of the
+repair hold. Most are slips that leave the conclusions of their paper intact. The texts of Zhu et al. and Pang et al. that we
 worked from are incomplete; what we say of them is about a reconstruction.
 
 | code | what | where | severity | outcome | on the page |
@@ -229,8 +229,8 @@ worked from are incomplete; what we say of them is about a reconstruction.
 
 If we are wrong, a number can say so. Each section is part of a notebook: run it with another seed or another case
 ({{doc}}`rerun`), or change the step of the derivation that you doubt and see what the machine says. Then open an issue
-with the code of the erratum, the command, and what came out. If the *printed* statement can be read in a way in which it
-is true, say which; we add the reading to the section and change the severity.
+with the code of the erratum, the command, and what came out. If the *printed* statement can be read in a way in which
+it is true, say which; we add the reading to the section and change the severity.
 """
 
 
