@@ -214,8 +214,8 @@ def render() -> str:
 What we believe to be wrong, loose or unstated in the five papers as printed. Each code leads to a section with the
 statement as printed, what is wrong with it, the corrected statement and a derivation whose algebra is checked by
 machine. *Shown* follows from the checks by rule: the printed statement fails one, and all steps and checks of the
-repair hold. Most are slips that leave the conclusions of their paper intact. The texts of Zhu et al. and Pang et al. that we
-worked from are incomplete; what we say of them is about a reconstruction.
+repair hold. Most are slips that leave the conclusions of their paper intact. The texts of Zhu et al. and Pang et al.
+that we worked from are incomplete; what we say of them is about a reconstruction.
 
 | code | what | where | severity | outcome | on the page |
 |---|---|---|---|---|---|
