@@ -61,7 +61,9 @@
 # lazy level (section 5.2).
 # :::
 #
-# **In short.** IN SHORT
+# **In short.** Theorem 2 holds with explicit constants and under a much weaker condition: every layer moves by at least $(\alpha C/2)^{1/L}/\max_k\lVert W_k(0)\rVert_F-1$ times its own norm, so two-layer networks
+# leave the lazy regime once their first weights are smaller than $m^{-1/2}$, where the reconstruction asks for $m^{-3/2}$, and the measured powers of the width are those of the bound. He networks are lazy, but their output layer is so only for widths far above
+# the input dimension, and under cross-entropy $\kappa$ creeps up with the logarithm of time. The non-lazy $\kappa$ *rises* with the width, as the theorem demands, where Figure 3 has it fall.
 
 # %% tags=["hide-input"]
 
@@ -142,7 +144,7 @@ cfg
 # chi-square variable with as many degrees of freedom $k$ as entries, and with probability $1-e^{-s}$ its root is at most $\sqrt k+\sqrt{2s}$ (Laurent and Massart, 2000).
 #
 # **It contains the reconstructed theorem.** For $m\ge d$ no layer has more than $m^2$ entries; with $s=m^2/2$ all norms are below $2m\sum_l\beta_l$, but for a probability of $Le^{-m^2/2}$. The ratio of our two sides is then at least
-# $\frac12(\frac C2)^{1/L}\sqrt m$ times the $L$-th root of the ratio of theirs. A factor $\sqrt m$ for each layer is given away there, the price of passing from spectral to Frobenius norms.
+# $\frac12(\frac C2)^{1/L}\sqrt m$ times the $L$-th root of the ratio of theirs. It gives away a factor $\sqrt m$ for each layer, presumably the price of passing from spectral to Frobenius norms.
 #
 # **Gradient descent.** A step $W_l\leftarrow W_l-\eta g_l$ changes $\lVert W_l\rVert_F^2-\lVert W_k\rVert_F^2$ by *exactly* $\eta^2(\lVert g_l\rVert_F^2-\lVert g_k\rVert_F^2)$. If each step lowers the risk by $\frac\eta2\lVert g\rVert^2$ or more, as short steps do,
 # all steps together change it by $D\le2\eta R(0)$ at most, and {eq}`zhu2022-thm2-eq` holds with $s^*-D$ for $s^*$.
@@ -190,7 +192,7 @@ if cfg.scale != "quick":
     )
 
 # %% [markdown]
-# What is judged is the newest record of a larger run, on MNIST, where there is one, else this run; this run is then shown as an observation. Algebra and exact cases are always those of this run.
+# What is judged is the newest record of a larger run, on MNIST, where there is one and no parameter was changed, else this run; beside a record this run is shown as an observation. Algebra and exact cases are always those of this run.
 
 
 # %% tags=["hide-input"]
@@ -217,7 +219,7 @@ def evidence(t: pd.DataFrame, values: dict, name: str) -> dict:
 
 here = evidence(table, dict(cfg.values) | {"n": size, "points": len(x)}, loaded.name)
 record, source = records.newest(PAGE), here
-if record is not None and record.scale != "quick":
+if record is not None and record.scale != "quick" and not cfg.given:
     source = evidence(record.table, dict(record.provenance["parameters"]), record.provenance["data"][0]["name"])
 d = int(source["plane"].d.iloc[0])
 notes = {k: f"{source[k]['scale']} scale: {source[k]['sample']}" for k in ("on_plane", "on_curves")}
@@ -230,26 +232,28 @@ fig, ax = plt.subplots(figsize=(plotting.WIDTH, 1.0 + 0.42 * len(ms)))
 level = mpl.colors.LogNorm(grid.to_numpy().min(), grid.to_numpy().max())
 step = np.diff(cs).min() if len(cs) > 1 else 1.0
 edges = np.concatenate([[cs[0] - step / 2], (cs[1:] + cs[:-1]) / 2, [cs[-1] + step / 2]])
-ax.pcolormesh(edges, np.arange(len(ms) + 1), grid, cmap="cividis", norm=level, edgecolors="white", linewidth=1.2)
+ax.pcolormesh(edges, np.arange(len(ms) + 1), grid, cmap="cividis", norm=level, rasterized=True)
+ax.hlines(np.arange(1, len(ms)), edges[0], edges[-1], color="white", linewidth=1.2)
+ax.vlines(edges[1:-1], 0, len(ms), color="white", linewidth=1.2)
+fine_m = np.geomspace(ms[0], ms[-1], 60)
+height = np.interp(np.log(fine_m), np.log(ms), np.arange(len(ms)) + 0.5)
+fine_c = np.linspace(0, 4, 400)
+squares = leaving_lazy.typical_squares(torch.from_numpy(fine_m)[:, None], torch.from_numpy(fine_c), d)
+sure = leaving_lazy.least_movement(squares, movement.LABEL / 2).amin(-1).numpy()
+lines = (
+    ([np.interp(1.0, row, fine_c) for row in sure], "-", 3.0, "our bound guarantees a movement above 1"),
+    ([leaving_lazy.reconstructed_exponent(m) for m in fine_m], "--", 2.4, "reconstructed condition"),
+    (np.full_like(fine_m, 0.5), ":", 2.0, "threshold for large m"),
+)
+for along, line, width, name in lines:
+    ax.plot(along, height, color="white", linewidth=width + 2)
+    ax.plot(along, height, line, color=plotting.INK, linewidth=width, label=name)
 for (i, j), value in np.ndenumerate(grid.to_numpy()):
     ink = "white" if level(value) < 0.55 else plotting.INK
     words = shown(value) if value < 100 else f"{value:,.0f}" if value < 1e4 else f"{value / 1000:,.0f}k"
-    ax.text(cs[j], i + 0.5, words, ha="center", va="center", fontsize=8, color=ink)
-fine_m = np.geomspace(ms[0], ms[-1], 200)
-height = np.interp(np.log(fine_m), np.log(ms), np.arange(len(ms)) + 0.5)
-fine_c = np.linspace(edges[0], edges[-1], 400)
-sure = leaving_lazy.least_movement(
-    leaving_lazy.typical_squares(torch.from_numpy(fine_m)[:, None], torch.from_numpy(fine_c), d),
-    movement.LABEL / 2,
-).amin(-1)
-crossing = fine_c[(sure > 1).int().argmax(1)]
-for along, line, width, name in (
-    (crossing, "-", 3.0, "our bound guarantees a movement above 1"),
-    ([leaving_lazy.reconstructed_exponent(m) for m in fine_m], "--", 2.4, "reconstructed condition"),
-    (np.full_like(fine_m, 0.5), ":", 2.0, "threshold for large m"),
-):
-    ax.plot(along, height, color="white", linewidth=width + 2)
-    ax.plot(along, height, line, color=plotting.INK, linewidth=width, label=name)
+    crossed = any(abs(np.interp(i + 0.5, height, along) - cs[j]) < 0.4 * step for along, *_ in lines)
+    shade = {"facecolor": mpl.colormaps["cividis"](level(value)), "edgecolor": "none", "pad": 1.2} if crossed else None
+    ax.text(cs[j], i + 0.5, words, ha="center", va="center", fontsize=8, color=ink, bbox=shade, zorder=3)
 ax.set_yticks(np.arange(len(ms)) + 0.5, ms)
 ax.set_xticks(cs, [f"{c:g}" for c in cs])
 ax.set_xlim(edges[0], edges[-1])
@@ -263,7 +267,7 @@ plotting.finish(fig, notes["on_plane"])
 # Networks between the dashed and the solid line have left the lazy regime, though the reconstructed condition is silent on them. And the column $c=\frac12$ does not change with the width: left of it the movement dies out, right of it,
 # it grows. The slopes, seed by seed:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: power of the width in the relative movement, by least squares for each seed, mean and 95 % interval over the seeds (narrower than the marks where not seen), for the layer that moved least and the one that moved most. Solid: the bound, c − ½, right of ½, and the heuristic left of it. Right: each layer of He networks, with intervals; the dashed curves are the linearised theory up to one constant."}, "image": {"alt": "Left, points against the exponent c lie on a line that starts at minus one half, rises from c = 0.25, jumps to slope one at c = 0.5 and reaches 1.5 at c = 2. Right, on logarithmic axes, the movement of the first layer falls with width throughout; that of the output layer stays near 0.7 until the width is several times the input dimension, and falls then."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: power of the width in the relative movement, by least squares for each seed, mean and 95 % interval over the seeds (narrower than the marks where not seen), for the layer that moved least and the one that moved most. Solid: the bound, c − ½, right of ½, and the heuristic left of it. Right: each layer of He networks, with intervals; the dashed curves are the linearised theory up to one constant."}, "image": {"alt": "Left, points against the exponent c lie on a broken line: minus one half up to c = 0.25, a steep rise to 0 at c = 0.5, then a rise of slope one to 1.5 at c = 2. Right, on logarithmic axes, the movement of the first layer falls with width throughout; that of the output layer stays near 0.7 until the width is several times the input dimension, and falls then."}}
 by_power = {which: {c: movement.slopes(t, which) for c, t in powers.groupby("c")} for which in ("least", "most")}
 fig, (left, right) = plt.subplots(1, 2, figsize=(plotting.WIDTH, 3.3))
 line = np.linspace(0, cs.max(), 401)
@@ -335,7 +339,6 @@ W = fcn.draw_weights(
 initial = (full_batch.gradients(W, z, y)[1] - y).square().mean(1).numpy() / 2
 for eta in slower:
     by_step[eta] = movement.against_bound(W, z, y, risk=movement.level(len(y)), slower=eta)
-drift_slope = -np.polyfit(np.log(slower), np.log(np.stack([t.drift for t in by_step.values()])), 1)[0]
 
 
 def ratios(t: pd.DataFrame) -> dict[str, str]:
@@ -356,7 +359,7 @@ pd.DataFrame(
 # %% [markdown]
 # ## Figures 2 and 3
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Lazy training ratio κ (mean of the ratios). Left: He, over the epochs, two widths. Middle: non-lazy start, in multiples of its value at the end, so that widths can be compared. Right: against width, at the end (marks and lines) and after two epochs (thin lines of the same colour). Mean and 95 % interval over the seeds; the dotted vertical line is the drop of the learning rate."}, "image": {"alt": "Left, curves that rise quickly in the first epochs, then slowly, and flatten after the drop. Middle, curves that stay near zero, jump up, and go on slowly. Right, on logarithmic axes: the He curve falls slowly with width, the curves of the two small starts rise steeply and lie far above; their thin early lines are flat."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Lazy training ratio κ (mean of the ratios). Left: He, over the epochs, three widths. Middle: non-lazy start, in multiples of its value at the end, so that widths can be compared. Right: against width, at the end (marks and lines) and after two epochs (thin lines of the same colour). Mean and 95 % interval over the seeds; the dotted vertical line is the drop of the learning rate."}, "image": {"alt": "Left, curves that rise quickly in the first epochs, then slowly, and flatten after the drop. Middle, curves that stay near zero, jump up, and go on slowly. Right, on logarithmic axes: the He curve falls slowly with width, the curves of the two small starts rise steeply and lie far above; their thin early lines are flat."}}
 main, half, end = source["main"], source["half"], source["end"]
 curve_widths = sorted(main.m.unique())
 fig, (left, mid, right) = plt.subplots(1, 3, figsize=(plotting.WIDTH, 3.3))
@@ -365,9 +368,10 @@ for ax, start in ((left, "he"), (mid, "m^-2")):
     for m, style in zip(few, plotting.styles(), strict=False):
         rows = main[(main.start == start) & (main.m == m)].pivot_table("kappa", "epoch", "seed")
         rows = rows / rows.loc[end].mean() if ax is mid else rows
+        rows = rows[(rows.index <= 12) | (rows.index % 5 == 0)]
         ends = np.array([checks.mean_interval(v) for v in rows.to_numpy()])
         plotting.band(ax, rows.index, *ends.T, style["color"])
-        ax.plot(rows.index, rows.mean(axis=1), **style, markevery=10, label=f"m = {m}")
+        ax.plot(rows.index, rows.mean(axis=1), **style, markevery=4, label=f"m = {m}")
     ax.axvline(half, color=plotting.INK, linestyle=":", linewidth=1)
     ax.legend(fontsize=8, loc="lower right")
 for (start, name), style in zip(
@@ -398,14 +402,16 @@ plotting.finish(fig, notes["on_curves"])
 
 # %% [markdown]
 # **He is not quite constant.** With cross-entropy the outputs of a network that fits its data keep growing, about as the logarithm of time, and a lazy network moves in proportion to its outputs. So $\kappa$ creeps
-# up until the learning rate drops; on the squared loss of the plane above it comes to rest. **The non-lazy curve is not a line** either: the weights grow exponentially while nothing is learned, then $\kappa$ jumps, then it creeps as above.
-# $R^2$ of a line is a lenient test of such a curve.
+# up until the learning rate drops; on the squared loss of the plane above it comes to rest. Whether it changes by more than half after epoch 5 depends on how much of the creeping is done by then: on the data, the rate, and the
+# steps in an epoch.
+#
+# **Is the non-lazy curve a line?** The weights grow exponentially while nothing is learned, then $\kappa$ jumps, then it creeps as above. Late starters can pass for lines, so $R^2>0.9$ is a lenient test; with more steps, and the jump further back, they no longer do.
 #
 # ## The doubt: falling with the width?
 #
 # At a *fixed* time the movement is bounded whatever the width, however small the start: each layer's speed is at most $v$ times the norm of the other, $v$ the mean slope of the loss times $\lVert x\rVert/\alpha$, so $\lVert
 # W_1\rVert_F+\lVert W_2\rVert_F$ grows by at most $e^{vt}$, and relative to the start nothing of this knows $m$. Once the network has learned, {eq}`zhu2022-thm2-eq` demands $m^{c-1/2}$. So the power of $m$ in $\kappa$ should
-# begin at 0 and end at $c-\frac12$, and be negative nowhere. Measured:
+# begin near 0 and end at $c-\frac12$. Measured:
 
 # %% tags=["hide-input"]
 moments = [e for e in (1, 2, 5, 10, half, end) if e <= end]
@@ -424,8 +430,8 @@ pd.DataFrame(
 ).rename_axis("power of m in kappa", axis=1)
 
 # %% [markdown]
-# It is as the theory has it, and the falling curve of Figure 3b contradicts not only our runs but Theorem 2, for any start $m^{-c}$ with $c>\frac12$ and $\alpha$ of order one. It could come from an $\alpha$ that grows with the
-# width, or a start that is not so small, and then the network is lazy; or from a ratio with another denominator.
+# It is as the theory has it. The falling curve of Figure 3b contradicts not only our runs but Theorem 2, for wide networks that have learned, any start $m^{-c}$ with $c>\frac12$ and $\alpha$ of order one. It could come from an $\alpha$ that grows with the
+# width, or a start that is not so small, and then the wide network is lazy; or from a ratio with another denominator.
 #
 # The published words beside what we find:
 
@@ -445,10 +451,10 @@ def at_end(s: dict, start: str) -> pd.DataFrame:
     return s["main"][(s["main"].start == start) & (s["main"].epoch == s["end"])]
 
 
-lines = movement.straightness(main[main.start == "m^-2"], half)
-by_seed = lines.groupby("seed")
-late = main[main.start == "m^-2"].pivot_table("kappa", ["seed", "m"], "epoch")
-late = (late[half] - late[half // 2]) / late[half // 2]
+straight = movement.straightness(main[main.start == "m^-2"], half)
+by_seed = straight.groupby("seed")
+others = source["other"][source["other"].start == "m^-2"]
+more = movement.straightness(others, half).r2 if len(others) else pd.Series(dtype=float)
 log_r2 = [
     np.corrcoef(np.log(t.epoch), t.kappa)[0, 1] ** 2
     for _, t in main[(main.start == "he") & main.epoch.between(5, half)].groupby(["m", "seed"])
@@ -460,9 +466,9 @@ words = claims.claim("zhu2022-fig2").published_words.split("; ") + claims.claim(
 ours = [
     f"+{100 * change(source, main).mean():.0f} % from epoch 5 to {end}, m = {WIDEST}",
     f"power {movement.slopes(at_end(source, 'he'), 'kappa').mean():.2f} of m",
-    f"R² of a line {lines.r2.mean():.2f}; second half of the time adds {100 * late.mean():.0f} % to the first",
+    f"R² of a line {straight.r2.mean():.2f}" + (f"; {more.mean():.2f} with other n" if len(more) else ""),
     f"power {by_time['m^-2'][end].mean():.2f} of m",
-    f"{apart.groupby('m').mean().min():.2g} times as high, or more",
+    f"{apart.groupby('m').mean().min():.2g} times as high, at least",
 ]
 figures = ["2a", "2b", "3a", "3b", "3b"]
 pd.DataFrame({"figure": figures, "published words": words, "ours": ours}).set_index("figure")
@@ -755,10 +761,10 @@ directions = [
     ),
     checks.at_most(
         "drift-order",
-        "half the step, half the drift: its power of the step size is 1, to within 0.1",
-        measured=np.abs(drift_slope - 1),
-        bound=0.1,
-        sample=f"{cfg.seeds} networks, m = 64",
+        "the drift falls at least in proportion to the step: drift over step at the smallest step, against the largest",
+        measured=by_step[slower[-1]].drift * slower[-1],
+        bound=by_step[slower[0]].drift * slower[0],
+        sample=f"{cfg.seeds} networks, m = 64, steps of at most {0.5 / slower[0]:g} and {0.5 / slower[-1]:g}",
         role="observed",
         **said,
     ),
@@ -839,7 +845,7 @@ figure_3 = [
     direction(
         "slower",
         "κ grows more slowly in the five epochs after the drop than in the five before (logarithm of the ratio)",
-        np.log(lines.before / lines.after).groupby(lines.seed).mean(),
+        np.log(straight.before / straight.after).groupby(straight.seed).mean(),
         source,
     ),
     direction("falls", "κ at the end falls with the width", -by_time["m^-2"][end], source),
@@ -851,14 +857,16 @@ figure_3 = [
         role="trend",
         **source["on_curves"],
     ),
-    checks.at_most(
-        "second-half",
-        "the second half of the time before the drop adds less than 60 % of what the first did; for a line, 100 %",
-        measured=late.groupby("m").mean(),
-        bound=0.6,
+    checks.positive(
+        "more-steps",
+        "with another number of images R² is below 0.9",
+        differences=0.9 - more,
         role="observed",
-        **source["on_curves"],
-    ),
+        sample=f"{source['name']}, n = {int(others.n.max()):,}, m = {others.m.max()}",
+        scale=source["on_curves"]["scale"],
+    )
+    if len(more)
+    else checks.not_run("more-steps", "with another number of images", needs="other_n", role="observed"),
     checks.at_most(
         "flat-at-first",
         "after one epoch the power of the width in κ is 0, to within 0.15, from both starts",
@@ -915,7 +923,7 @@ claims.report(
     claims.verdict(
         "zhu2022-fig2",
         figure_2,
-        note="Two claims, constant in time and falling with the width; the first fails, for cross-entropy keeps the outputs growing.",
+        note="Two claims: constant in time, and falling with the width. Cross-entropy keeps the outputs growing, and κ with them.",
     ),
     claims.verdict(
         "zhu2022-fig3",
@@ -931,8 +939,8 @@ claims.report(
 # steps an epoch has. The threshold $c=\frac12$ is proved from above only; that networks below it are lazy is a heuristic with measurements. For three layers or more {eq}`zhu2022-thm2-eq` is not sharp in the width: it compares
 # Frobenius norms, and hidden matrices at the start have many directions. All networks are plain: no biases, no weight decay.
 #
-# Train ten times as slowly in effect, with images of norm 3, and the non-lazy networks learn late: the power of the width is then still near 0 at the end.
+# With images of norm 1, as Assumption 1 has it, the networks from $m^{-2}$ do not get as far as learning. What is the power of the width then?
 #
 # ```bash
-# papermill notebooks/zhu2022/leaving_lazy.ipynb out.ipynb -p norm 3
+# papermill notebooks/zhu2022/leaving_lazy.ipynb out.ipynb -p norm 1
 # ```

@@ -145,7 +145,7 @@ def against_bound(
     outputs, alpha = end.outputs.abs(), float(how.get("alpha", 1.0))
     sure = leaving_lazy.least_movement(N, alpha * LABEL / 2, drift)
     bound = leaving_lazy.least_movement(N, alpha * outputs.max(1).values, drift)
-    columns = {}
+    columns: dict[str, Tensor] = {}
     for layer in range(N.shape[1]):
         columns |= {
             f"movement_{layer + 1}": moved[:, layer] / N[:, layer].sqrt(),
