@@ -224,7 +224,7 @@ if record is not None and record.scale != "quick" and not cfg.given:
 d = int(source["plane"].d.iloc[0])
 notes = {k: f"{source[k]['scale']} scale: {source[k]['sample']}" for k in ("on_plane", "on_curves")}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative movement of the layer that moved least, mean over the seeds, for two-layer networks of width m whose weights start with standard deviation m^(−c). Right of the dashed line the reconstructed Theorem 2 applies, right of the solid line ours: there it guarantees that both layers move by more than their own length. The dotted line is the threshold for large widths. Lighter is less lazy."}, "image": {"alt": "A grid of numbers, exponent c to the right, width upwards. Numbers are far below one left of c = 0.5 and fall with width there, stay constant at 0.5, and rise with width right of it, to many thousands. A solid curve near c = 1 and a dashed one near 1.7 run upwards; between them all numbers are above one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative movement of the layer that moved least, mean over the seeds, for two-layer networks of width m whose weights start with standard deviation m^(−c). Right of the solid line our theorem guarantees that both layers move by more than their own norm. Right of the dashed line the two sides of the reconstructed condition are in order; it also asks for widths far above the input dimension d. The dotted line is the threshold for large widths. Lighter is less lazy."}, "image": {"alt": "A grid of numbers, exponent c to the right, width upwards. Numbers are far below one left of c = 0.5 and fall with width there, stay constant at 0.5, and rise with width right of it, to many thousands. A solid curve bends from large c at small widths towards c = 1 at the largest; a dashed one stays between 1.6 and 1.75. Between them, where the solid one is on the left, all numbers are above one."}}
 powers = source["plane"].dropna(subset="c")
 grid = powers.groupby(["m", "c"]).least.mean().unstack()
 ms, cs = grid.index.to_numpy(), grid.columns.to_numpy()
@@ -264,7 +264,7 @@ fig.legend(loc="outside upper center", ncols=3, fontsize=8.5)
 plotting.finish(fig, notes["on_plane"])
 
 # %% [markdown]
-# Networks between the dashed and the solid line have left the lazy regime, though the reconstructed condition is silent on them. And the column $c=\frac12$ does not change with the width: left of it the movement dies out, right of it,
+# Networks right of the solid line and left of the dashed one have left the lazy regime, though the reconstructed condition is silent on them (as it is, strictly, wherever $m\gg d$ fails). And the column $c=\frac12$ does not change with the width: left of it the movement dies out, right of it,
 # it grows. The slopes, seed by seed:
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: power of the width in the relative movement, by least squares for each seed, mean and 95 % interval over the seeds (narrower than the marks where not seen), for the layer that moved least and the one that moved most. Solid: the bound, c − ½, right of ½, and the heuristic left of it. Right: each layer of He networks, with intervals; the dashed curves are the linearised theory up to one constant."}, "image": {"alt": "Left, points against the exponent c lie on a broken line: minus one half up to c = 0.25, a steep rise to 0 at c = 0.5, then a rise of slope one to 1.5 at c = 2. Right, on logarithmic axes, the movement of the first layer falls with width throughout; that of the output layer stays near 0.7 until the width is several times the input dimension, and falls then."}}
@@ -305,7 +305,7 @@ plotting.finish(fig, notes["on_plane"])
 
 # %% [markdown]
 # **He is lazy with a proviso.** The tangent kernel of a He network is $K_1+K_2$ with $K_1=1$ for the first layer (norm-1 inputs) and $K_2=m/d$ for the output layer; a lazy network gives layer $l$ the movement
-# $\sqrt{K_l}/(K_1+K_2)$ per unit of output. Relative to the norms $\sqrt{2m}$ and $\sqrt2$, the first layer's falls from the beginning, but the output layer's *rises* as $\sqrt{m/d}$ up to $m=d$, and only then falls. At widths below or near $d$
+# $\sqrt{K_l}/(K_1+K_2)$ per unit of output. Relative to the norms $\sqrt{2m}$ and $\sqrt2$, the first layer's falls from the beginning, but the output layer's *rises* as $\sqrt{m/d}$ up to $m=d$, and only then falls. Near $m=d$
 # the output weights move by more than half of themselves. The theorem's $m\gg d$ is meant for the other side; this one needs it too. The same holds for LeCun.
 #
 # ## Exact cases, drift, and more layers
