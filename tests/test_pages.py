@@ -57,6 +57,15 @@ def test_a_page_is_stored_once_and_left_alone_while_nothing_changes(page):
     assert page.title() == "A page"
 
 
+def test_a_time_over_the_budget_is_measured_again(page):
+    pages.update(page)
+    stored = page.stored()
+    stored.metadata["advsmooth"]["seconds"] = pages.BUDGET + 1
+    nbformat.write(stored, page.notebook)
+    assert pages.update(page)[1] is True
+    assert page.stored().metadata["advsmooth"]["seconds"] < pages.BUDGET
+
+
 def test_a_changed_source_is_noticed_and_executed_again(page):
     pages.update(page)
     page.script.write_text(SCRIPT.replace("quick=2", "quick=4"))

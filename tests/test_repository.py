@@ -62,6 +62,7 @@ def test_a_stored_page_is_whole(page):
     assert not any(output.get("name") == "stderr" for output in outputs), "nothing on stderr: nbval compares it"
     assert not any("injected-parameters" in cell["metadata"].get("tags", []) for cell in notebook.cells)
     assert notebook.metadata["advsmooth"]["page"] == page.key
+    assert notebook.metadata["advsmooth"]["seconds"] <= pages.BUDGET, "too slow at quick, or measured on a busy machine"
     pictures = [v for o in outputs for k, v in o.get("data", {}).items() if k.startswith("image/")]
     assert sum(len("".join(v)) for v in pictures) < 270_000, "figures of a page stay small"
 

@@ -30,6 +30,9 @@ from advsmooth.records import write_atomically
 RUNS = ROOT / "_build" / "runs"
 """Where runs with other parameters go; the stored notebooks are always at ``quick``."""
 
+BUDGET = 60.0
+"""Seconds a page may take at ``quick``. Half of it is what a page is written for; the rest is for slower machines."""
+
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _REFUSALS = ("SettingsError", "DataError", "ClaimError", "RecordError")
 
@@ -212,14 +215,18 @@ def _clean(executed: NotebookNode, page: Page, seconds: float) -> NotebookNode:
 
 
 def update(page: Page) -> tuple[str, bool, float]:
-    """Execute a page at ``quick`` and store it if anything a reader sees has changed.
+    """Execute a page at ``quick`` and store it if anything a reader sees has changed, or if it was too slow before.
 
     Returns:
         The key, whether the stored file changed, and the seconds it took.
     """
     with tempfile.TemporaryDirectory() as folder:
         fresh = run(page, Path(folder) / "out.ipynb")
-    changed = not page.notebook.exists() or comparable(page.stored()) != comparable(fresh)
+    changed = (
+        not page.notebook.exists()
+        or comparable(page.stored()) != comparable(fresh)
+        or page.stored().metadata["advsmooth"]["seconds"] > max(BUDGET, fresh.metadata["advsmooth"]["seconds"])
+    )
     if changed:
         write_atomically(page.notebook, nbformat.writes(fresh) + "\n")
     return page.key, changed, fresh.metadata["advsmooth"]["seconds"]
@@ -246,16 +253,19 @@ def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
     """
     from joblib import Parallel, delayed
 
-    failures, started = [], time.perf_counter()
+    failures, taken, started = [], {}, time.perf_counter()
     results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_attempt)(page) for page in chosen)
     for done, (key, outcome, seconds) in enumerate(results, start=1):
         elapsed = time.perf_counter() - started
         left = elapsed / done * (len(chosen) - done)
         failed = outcome not in ("stored", "unchanged")
+        taken[key] = seconds
         state = "FAILED" if failed else outcome
         print(f"[{done}/{len(chosen)}] {key}: {state} in {seconds:.0f} s; about {left:.0f} s left", flush=True)
         if failed:
             failures.append(outcome)
+    if len(taken) > 5:
+        print("slowest: " + ", ".join(f"{key} {taken[key]:.0f} s" for key in sorted(taken, key=taken.get)[:-6:-1]))
     return failures
 
 

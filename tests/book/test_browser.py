@@ -150,7 +150,9 @@ def test_the_scoreboard_filters_sorts_and_remembers(visit):
     link = page.url
     page.fill("input[name=text]", "")
     page.click("table.scoreboard th button:text('verdict')")
-    verdicts = "() => [...document.querySelectorAll('tbody tr:not([hidden])')].map((r) => r.dataset.verdict)"
+    verdicts = (
+        "() => [...document.querySelectorAll('table.scoreboard tbody tr:not([hidden])')].map((r) => r.dataset.verdict)"
+    )
     assert page.evaluate(verdicts) == sorted(r.verdict for r in rows if r.claim.paper == "liu2020")
     page.click("table.scoreboard th button:text('verdict')")
     assert page.evaluate(verdicts) == sorted((r.verdict for r in rows if r.claim.paper == "liu2020"), reverse=True)
@@ -168,7 +170,9 @@ def test_a_claim_has_a_permanent_link(visit):
 def test_the_exports_hold_what_the_page_says(visit):
     page = visit().open("book/scoreboard.html")
     exported = json.loads((SITE / "_static" / "scoreboard.json").read_text())
-    on_page = page.evaluate("() => [...document.querySelectorAll('tbody tr')].map((r) => [r.id, r.dataset.verdict])")
+    on_page = page.evaluate(
+        "() => [...document.querySelectorAll('table.scoreboard tbody tr')].map((r) => [r.id, r.dataset.verdict])"
+    )
     assert sorted((row["id"], row["verdict"]) for row in exported) == sorted(map(tuple, on_page))
 
 
