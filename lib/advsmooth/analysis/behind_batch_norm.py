@@ -23,7 +23,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 def convolutions(network: nn.Module) -> list[Tensor]:
     """The weights of all convolutions; of a network without any (nor a module for them), all but the last matrix."""
     found: list[Tensor] = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
-    return found or [p for p in network.parameters() if p.ndim >= 2][:-1]
+    matrices: list[Tensor] = [p for p in network.parameters() if p.ndim >= 2]
+    return found or matrices[:-1]
 
 
 def scaled(network: nn.Module, c: float, *, last_too: bool = False) -> nn.Module:
