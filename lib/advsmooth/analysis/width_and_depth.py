@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ from advsmooth.models import fcn
 from advsmooth.places import CACHE
 from advsmooth.theory.initialisation import tangent_kernel
 from advsmooth.training import runs
-from advsmooth.training.loop import Measure
+from advsmooth.training.loop import Measure, Trained
 from advsmooth.training.recipe import Optimiser, Recipe
 from advsmooth.training.schedules import Constant
 
@@ -72,6 +72,9 @@ CELL = ["scheme", "L", "m", "n"]
 _PERTURBATIONS = 20_220_907
 """Seed of the perturbations. It must be no network's: a generator of one seed draws the first weights and the
 perturbations as the same numbers, and then each perturbation points along a row of the first layer."""
+
+_AT_ONCE = 16_384
+"""Images that go through a network at a time when it is measured, for the memory of a GPU."""
 
 _MEASURES = 2
 """Goes up when what is measured changes, so that older cells are not read."""
@@ -194,13 +197,18 @@ def measured(cell: Cell, train: Dataset, test: Dataset, *, folder: Path | None =
         ``test_accuracy``, and ``rate``, the learning rate.
     """
     path = None if folder is None else folder / f"{key(cell, train, test)}.csv"
+    return stored(path, lambda: _trained(cell, train, test))
+
+
+def stored(path: Path | None, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """The table in a file of the cache, made and written whole if it is not there; eight digits, read or made."""
     if path is not None and path.exists():
         return pd.read_csv(path)
-    table = pd.read_csv(io.StringIO(_trained(cell, train, test).to_csv(index=False, float_format="%.8g")))
+    text = make().to_csv(index=False, float_format="%.8g")
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        records.write_atomically(path, table.to_csv(index=False, float_format="%.8g"))
-    return table
+        records.write_atomically(path, text)
+    return pd.read_csv(io.StringIO(text))
 
 
 def key(cell: Cell, train: Dataset, test: Dataset) -> str:
@@ -253,28 +261,61 @@ def _trained(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
     )
     arguments = {"m": cell.m, "L": cell.L, "scheme": cell.initialisation(d, o)}
     planned = [runs.Run("fcn", arguments, images, recipe, seed) for seed in cell.seeds]
-    probes: dict[int, _Probe] = {}
+    own: dict[str, Any] = {"scheme": cell.scheme, "L": cell.L, "m": cell.m, "n": cell.n, "norm": cell.norm}
+    table = probed(planned, probe, {*EPOCHS, cell.epochs}).assign(**own, rate=cell.rate(d, o))
+    return table[["scheme", "L", "m", "n", "norm", "seed", "epoch", *MEASURED, "rate"]]
+
+
+def probed(
+    planned: Sequence[runs.Run],
+    test: Dataset,
+    epochs: set[int],
+    *,
+    kind: type[Probe] | None = None,
+    train: Callable[..., list[Trained]] = runs.trained_together,
+) -> pd.DataFrame:
+    """Networks trained, and measured before training and after the chosen epochs of that one training.
+
+    Args:
+        planned: the trainings; all on the same images.
+        test: inputs at which the stability is measured.
+        epochs: when; 0 is always among them.
+        kind: what is measured; a :class:`Probe` if none is given.
+        train: how; as :func:`~advsmooth.training.runs.trained_together`.
+
+    Returns:
+        One row for each run and epoch: ``seed``, ``epoch`` and the measures.
+    """
+    kind = kind or Probe
+    probes: dict[int, Probe] = {}
 
     def make(name: str) -> Callable[[nn.Module], Measure]:
         def of_model(model: nn.Module) -> Measure:
             if id(model) not in probes:
-                probes[id(model)] = _Probe(model, images, probe, {*EPOCHS, cell.epochs})
+                probes[id(model)] = kind(model, planned[0].data, test, epochs)
             return probes[id(model)].measure(name)
 
         return of_model
 
-    results = runs.trained_together(planned, measures={name: make(name) for name in MEASURED})
-    rows = []
-    for run, result in zip(planned, results, strict=True):
-        taken = pd.DataFrame([{"epoch": e} | values for e, values in probes[id(result.model)].taken.items()])
-        own = pd.DataFrame([asdict(cell) | {"seed": run.seed, "rate": cell.rate(d, o)}] * len(taken))
-        columns = ["scheme", "L", "m", "n", "norm", "seed", "epoch", *MEASURED, "rate"]
-        rows.append(pd.concat([own.drop(columns=["epochs", "seeds", "batch"]), taken], axis=1)[columns])
-    return pd.concat(rows, ignore_index=True)
+    results = train(planned, measures={name: make(name) for name in kind.names})
+    return pd.DataFrame(
+        [
+            {"seed": run.seed, "epoch": epoch} | values
+            for run, result in zip(planned, results, strict=True)
+            for epoch, values in probes[id(result.model)].taken.items()
+        ]
+    )
 
 
-class _Probe:
-    """What is measured of one network: before training, and at the end of the chosen epochs."""
+class Probe:
+    """What is measured of one network: before training, and at the end of the chosen epochs.
+
+    Attributes:
+        names: of the measures.
+        taken: epoch -> the measures by name.
+    """
+
+    names: tuple[str, ...] = MEASURED
 
     def __init__(self, model: nn.Module, train: Dataset, test: Dataset, epochs: set[int]) -> None:
         self.train, self.test, self.epochs = train, test, epochs
@@ -284,7 +325,7 @@ class _Probe:
     def take(self, model: nn.Module) -> dict[str, float]:
         """All measures now; the perturbations are the same for all networks and epochs."""
         with torch.no_grad(), frozen(model):
-            logits, test_logits = model(self.train.x), model(self.test.x)
+            logits, test_logits = (torch.cat([model(x) for x in s.x.split(_AT_ONCE)]) for s in (self.train, self.test))
         movement = laziness.kappa(self.start, laziness.weights(model))
         generator = settings.generator(_PERTURBATIONS, self.test.x.device.type)
         found = stability.perturbation_stability(model, self.test.x, 1.0, generator=generator)
@@ -405,7 +446,7 @@ def before_training(cell: Cell, test: Dataset, o: int) -> pd.Series:
     found = {}
     for seed in cell.seeds:
         network = runs.Run("fcn", {"m": cell.m, "L": cell.L, "scheme": init}, probe, Recipe(epochs=1), seed).fresh()
-        found[seed] = _Probe(network, probe, probe, set()).taken[0]["stability"]
+        found[seed] = Probe(network, probe, probe, set()).taken[0]["stability"]
     return pd.Series(found)
 
 
