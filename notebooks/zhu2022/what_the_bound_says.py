@@ -95,9 +95,7 @@ NAMES = {"he": "He", "lecun": "LeCun", "ntk": "NTK"}
 WIDE = 1e9  # the second term of the bound is free of the width under all three
 
 # %% tags=["parameters"]
-scale: str = (
-    "quick"  # quick (digits, seconds) | cpu (the recorded sweep on MNIST; no training of its own but 12 small networks)
-)
+scale: str = "quick"  # quick (digits, seconds) | cpu (reads the recorded sweep on MNIST; trains 12 small networks)
 seed: int = 0  # first seed of the networks
 seeds: int = None  # networks of each kind in the small sweep
 dataset: str = None  # digits, mnist, fashionmnist, or imagefolder:PATH
