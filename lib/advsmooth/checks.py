@@ -256,6 +256,26 @@ def positive(
     return Check(name, sentence, low > 0, evidence, sample, "positive", role, scale, unresolved=low <= 0 <= high)
 
 
+def interval_positive(
+    name: str,
+    sentence: str,
+    *,
+    estimate: float,
+    low: float,
+    high: float,
+    sample: str,
+    role: Role = "trend",
+    scale: str = "quick",
+) -> Check:
+    """:func:`positive` for an interval found otherwise, such as by resampling clusters or Welch's for two groups.
+
+    It lies above zero; one that holds zero leaves the direction *unresolved*, and one below zero is a failure.
+    """
+    e, a, b = (float(v) for v in (estimate, low, high))
+    evidence: dict[str, float | int | str] = {"estimate": e, "95% interval": f"[{show(a)}, {show(b)}]"}
+    return Check(name, sentence, a > 0, evidence, sample, "interval_positive", role, scale, unresolved=a <= 0 <= b)
+
+
 def identity(name: str, sentence: str, *, left: Any, right: Any, role: Role = "derivation") -> Check:
     """An algebraic identity of two sympy expressions: their difference simplifies to zero."""
     import sympy
