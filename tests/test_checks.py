@@ -1,5 +1,7 @@
 """Each rule of a check: an input on which it holds and one on which it must fail."""
 
+import math
+
 import numpy as np
 import pytest
 import sympy
@@ -157,6 +159,15 @@ def test_not_run_says_what_it_needs():
 )
 def test_an_interval_that_holds_zero_leaves_a_direction_unresolved(differences, outcome):
     assert checks.positive("c", "s", differences=differences, **S).outcome() == outcome
+
+
+@pytest.mark.parametrize(
+    ("interval", "outcome"),
+    [((0.1, 0.5), "held"), ((-0.5, -0.1), "failed"), ((-0.1, 0.5), "unresolved"), ((math.nan, math.nan), "failed")],
+)
+def test_an_interval_found_otherwise_is_judged_in_the_same_way(interval, outcome):
+    low, high = interval
+    assert checks.interval_positive("c", "s", estimate=(low + high) / 2, low=low, high=high, **S).outcome() == outcome
 
 
 @pytest.mark.parametrize("held", [True, None])

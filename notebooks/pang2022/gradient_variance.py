@@ -52,7 +52,9 @@ PAGE = "pang2022/gradient_variance"
 FACTOR = claims.claim("pang2022-obs-gradvar").published["initial_variance_ratio_manual_over_searched_at_least"]
 
 # %% tags=["parameters"]
-scale: str = "quick"  # quick (digits, six architectures, seconds) | cpu (MNIST, all fifteen, an hour with the training)
+scale: str = (
+    "quick"  # quick (digits, five architectures, seconds) | cpu (MNIST, all fifteen, an hour with the training)
+)
 seed: int = 0  # first seed of the networks
 seeds: int = None  # networks of each architecture
 dataset: str = None  # digits, mnist, fashionmnist
@@ -69,10 +71,8 @@ cfg = settings.resolve(
     globals(),
     seeds=settings.count(at_least=3, at_most=50, quick=3),
     dataset=settings.text(quick="digits", cpu="mnist"),
-    architectures=settings.names(
-        quick=["DARTS", "DARTS (1st order)", "PC-DARTS", "ResNet-20", "VGG-7", "LeNet"], cpu=searched.names()
-    ),
-    n=settings.count(at_least=48, quick=192, cpu=2000),
+    architectures=settings.names(quick=["DARTS", "PC-DARTS", "ResNet-20", "VGG-7", "LeNet"], cpu=searched.names()),
+    n=settings.count(at_least=48, quick=144, cpu=2000),
     epochs=settings.count(quick=4, cpu=8),
     parameters=settings.count(at_least=2000, quick=15_000),
     held_out=settings.count(at_least=2, quick=16, cpu=32),

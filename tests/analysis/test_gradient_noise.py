@@ -39,7 +39,8 @@ def test_only_a_fresh_network_has_its_statistics_estimated():
     before = copy.deepcopy(trained.state_dict())
     first = gradient_noise.measure(fresh, DIGITS, DIGITS.take(8), fresh=True, batch=10, draws=3)
     second = gradient_noise.measure(trained, DIGITS, DIGITS.take(8), fresh=False, batch=10, draws=3)
-    assert {k for k in first if k.startswith("raw")} and not [k for k in second if k.startswith("raw")]
+    assert [k for k in first if k.startswith("raw")]
+    assert not [k for k in second if k.startswith("raw")]
     assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
     assert first["raw examples"] == pytest.approx(second["examples"])  # 0 and 1, the same network
     reestimate_batch_norm(trained, DIGITS.x)
@@ -66,3 +67,14 @@ def test_the_replay_is_deterministic():
     first = gradient_noise.replay(images=32)
     assert first == gradient_noise.replay(images=32)
     assert "PC-DARTS, time 0.0: raw artifact" in first
+
+
+def test_the_rules_of_initialisation_have_their_variances():
+    model = nn.Sequential(nn.Conv2d(4, 64, 3), nn.Conv2d(64, 64, 3))
+    before = copy.deepcopy(model.state_dict())
+    he, default = (gradient_noise.reinitialised(model, rule, 0) for rule in gradient_noise.RULES)
+    assert he[1].weight.var().item() == pytest.approx(2 / (64 * 9), rel=0.05)
+    assert default[1].weight.var().item() == pytest.approx(1 / (3 * 64 * 9), rel=0.05)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    with pytest.raises(ValueError, match="allowed is he or default"):
+        gradient_noise.reinitialised(model, "xavier", 0)

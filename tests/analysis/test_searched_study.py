@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from advsmooth import data
+from advsmooth import data, settings
 from advsmooth.analysis import searched_study as study
 from advsmooth.training import runs, searched
 
@@ -81,6 +81,35 @@ def test_changes_are_of_one_kind_and_logarithms():
     change = study.changes(table, "q", "manual")
     assert change.tolist() == pytest.approx([2, 2])
     assert study.Difference(np.log(200), np.log(2), np.log(20_000)).ratio() == "200 [2, 20000]"
+
+
+def test_a_rank_correlation_counts_architectures():
+    g = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product([range(12), ["manual"], range(3)], names=study.NETWORK)
+    level = np.repeat(np.arange(12.0), 3)
+    table = pd.DataFrame({"x": level, "y": level**3, "noise": np.repeat(g.standard_normal(12), 3)}, index=index)
+    found = study.rank_correlation(table, "x", "y")
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+    apart = study.rank_correlation(table, "x", "noise")
+    assert apart.low < 0 < apart.high
+    assert apart.value == pytest.approx(stats.spearmanr(table["x"], table["noise"]).statistic)
+    with pytest.raises(ValueError, match="needs at least 4"):
+        study.rank_correlation(table.loc[[0, 1, 2]], "x", "y")
+
+
+def test_a_choice_without_a_comparison_is_refused_in_one_line():
+    study.check_family(["DARTS", "NASNet", "LeNet", "VGG-7"])
+    for names, message in ((["DARTS", "NASNet", "LeNet"], "two manual ones"), (["DARTZ"], "did you mean 'DARTS'")):
+        with pytest.raises(settings.SettingsError, match=message) as refused:
+            study.check_family(names)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_trained_network_is_that_of_the_study(tmp_path):
+    size = {"epochs": 1, "parameters": 15_000, "folder": tmp_path}
+    network = study.trained_network("LeNet", DIGITS, seed=0, **size)
+    table = study.study(["LeNet"], [0], DIGITS, lambda m, *_: {"w": next(m.parameters()).sum().item()}, **size)
+    assert study.at_time(table, 1)["w"].item() == pytest.approx(next(network.parameters()).sum().item())
 
 
 def test_a_replay_gives_the_same_numbers_again():
