@@ -87,8 +87,8 @@ cfg = settings.resolve(
     parameters=settings.count(at_least=2000, quick=15_000),
     measured=settings.count(at_least=8, quick=16, cpu=32),
     directions=settings.count(at_least=2, quick=2, cpu=4),
-    products=settings.count(at_least=4, quick=5, cpu=14),
-    points=settings.count(at_least=3, at_most=41, quick=7, cpu=13),
+    products=settings.count(at_least=3, quick=4, cpu=14),
+    points=settings.count(at_least=3, at_most=41, quick=5, cpu=13),
 )
 study.check_family(cfg.architectures)
 AFTER_ONE = 1 / cfg.epochs  # the share of the training that is over after one epoch
