@@ -283,7 +283,7 @@ def above_zero(
     that holds zero leaves the direction open.
     """
     low, high = (float(end) for end in interval)
-    if not low <= estimate <= high:
+    if estimate < low or estimate > high:  # false for a NaN, which then fails as everywhere
         raise ValueError(f"check {name!r}: the estimate {show(estimate)} is outside [{show(low)}, {show(high)}]")
     evidence: dict[str, float | int | str] = {
         "estimate": float(estimate),

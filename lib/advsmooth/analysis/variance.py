@@ -14,7 +14,7 @@ the examples of a batch, and mini-batches must be drawn (:func:`over_batches`).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -126,8 +126,24 @@ def per_example(
     Raises:
         ValueError: if ``clip`` is not positive.
     """
-    if not clip > 0:
-        raise ValueError(f"clip={clip!r}: allowed is a positive norm, or infinity for none")
+    seen: Welford | None = None
+    for block in example_gradients(model, x, y, loss=loss, only=only, at_once=at_once):
+        seen = seen or Welford(block.shape[1], x.device)
+        seen.update(clipped(block, clip))
+    assert seen is not None  # no examples are refused
+    return seen.spread()
+
+
+def example_gradients(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    loss: Loss = cross_entropy,
+    only: Collection[str] | None = None,
+    at_once: int = 64,
+) -> Iterator[Tensor]:
+    """The gradients of single examples, in eval mode: blocks ``(k, P)``, float64. Arguments: :func:`per_example`."""
     place, fixed = point(model, only), {**point(model), **buffers(model)}
 
     def single(moving: Point, example: Tensor, label: Tensor) -> Tensor:
@@ -135,13 +151,22 @@ def per_example(
         return loss(logits, label[None])[0]
 
     gradients = torch.func.vmap(torch.func.grad(single), in_dims=(None, 0, 0))
-    seen = Welford(sum(value.numel() for value in place.values()), x.device)
-    with frozen(model):
-        for some, labels in batches(x, y, at_once):
-            block = torch.cat([g.flatten(1) for g in gradients(place, some, labels).values()], dim=1).double()
-            norm = block.norm(dim=1, keepdim=True)
-            seen.update(torch.where(norm > clip, block * (clip / norm), block))
-    return seen.spread()
+    for some, labels in batches(x, y, at_once):
+        with frozen(model):
+            found = gradients(place, some, labels)
+        yield torch.cat([g.flatten(1) for g in found.values()], dim=1).double()
+
+
+def clipped(rows: Tensor, clip: float) -> Tensor:
+    """The rows of ``(k, P)``, those of a norm above ``clip`` scaled down to it.
+
+    Raises:
+        ValueError: if ``clip`` is not positive.
+    """
+    if not clip > 0:
+        raise ValueError(f"clip={clip!r}: allowed is a positive norm, or infinity for none")
+    norm = rows.norm(dim=1, keepdim=True)
+    return torch.where(norm > clip, rows * (clip / norm), rows)
 
 
 def over_batches(
