@@ -74,7 +74,7 @@ draws: int = None  # resamples and deals of the statistics
 # %% tags=["hide-input"]
 cfg = settings.resolve(
     globals(),
-    seeds=settings.count(at_least=2, quick=2, cpu=3),
+    seeds=settings.count(at_least=2, quick=2, cpu=5),
     dataset=settings.text(quick="digits", cpu="mnist"),
     side=settings.count(at_least=8, quick=8, cpu=12),
     images=settings.count(at_least=96, quick=288, cpu=500),
