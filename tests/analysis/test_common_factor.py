@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from advsmooth.analysis.common_factor import correlations, first_component, mean_correlation, means
+from advsmooth.analysis.common_factor import correlations, first_component, means, rank_correlations
 
 
 def table(columns, seeds=2):
@@ -31,6 +31,18 @@ def test_the_correlations_are_spearmans_and_ignore_monotone_maps(seed, n):
     assert np.allclose(correlations(np.exp(rows)), found)
 
 
+def test_many_tables_at_once_are_each_ranked_on_their_own():
+    rows = np.random.default_rng(0).integers(0, 4, (5, 6, 3)).astype(float)
+    assert np.allclose(correlations(rows), [correlations(one) for one in rows])
+
+
+def test_resampled_architectures_have_an_order():
+    """Of four architectures, many resamples hold one or two; none of these is kept."""
+    found = rank_correlations(table({"a": np.arange(4.0), "b": np.arange(4.0)}), ["a", "b"], draws=500)
+    assert found.drawn.shape == (500, 2, 2)
+    assert np.allclose(found.drawn, 1)
+
+
 def test_a_column_that_does_not_vary_has_no_correlation():
     assert correlations(np.array([[1.0, 1], [1, 2], [1, 3]]))[0].tolist() == [0, 0]
 
@@ -38,7 +50,7 @@ def test_a_column_that_does_not_vary_has_no_correlation():
 def test_one_cause_gives_one_order():
     x = np.arange(8.0)
     t = table({"a": x, "b": x**3, "c": np.exp(x)})
-    found = mean_correlation(t, ["a", "b", "c"], ["a", "b", "c"], draws=200)
+    found = rank_correlations(t, ["a", "b", "c"], draws=200).mean(["a", "b", "c"], ["a", "b", "c"])
     assert found.value == pytest.approx(1)
     assert found.low == pytest.approx(1)
     factor = first_component(t, ["a", "b", "c"], draws=200)
@@ -53,7 +65,9 @@ def test_a_column_the_other_way_round_shows_in_the_sign_only():
     factor = first_component(t, ["a", "b", "c"], draws=50)
     assert factor.share == pytest.approx(1)
     assert factor.loadings["c"] == pytest.approx(-factor.loadings["a"])
-    assert mean_correlation(t, ["a", "b", "c"], ["a", "b", "c"], draws=50).value == pytest.approx(-1 / 3)
+    assert rank_correlations(t, ["a", "b", "c"], draws=50).mean(
+        ["a", "b", "c"], ["a", "b", "c"]
+    ).value == pytest.approx(-1 / 3)
 
 
 def test_effects_of_their_own_pass_as_one_factor_as_rarely_as_stated():
@@ -71,7 +85,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     for k in range(150):
         x = g.normal(size=30)
         t = table({"a": x, "b": 0.6 * x + 0.8 * g.normal(size=30)}, seeds=1)
-        found = mean_correlation(t, ["a"], ["b"], draws=200, seed=k)
+        found = rank_correlations(t, ["a", "b"], draws=200, seed=k).mean(["a"], ["b"])
         covered.append(found.low <= truth <= found.high)
     assert np.mean(covered) > 0.87
 
@@ -86,7 +100,10 @@ def test_seeds_are_averaged_first():
     [
         (lambda: means(table({"a": [1.0, 2, 3]}), ["a"]), "at least 4 architectures"),
         (lambda: means(table({"a": [1.0, 2, 3, np.nan]}), ["a"]), "no missing number"),
-        (lambda: mean_correlation(table({"a": np.arange(5.0)}), ["a"], ["a"]), "columns that differ"),
+        (
+            lambda: rank_correlations(table({"a": np.arange(5.0)}), ["a"], draws=9).mean(["a"], ["a"]),
+            "columns that differ",
+        ),
         (lambda: first_component(table({"a": np.arange(5.0)}), ["a"]), "at least two"),
     ],
 )

@@ -45,47 +45,62 @@ def means(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def correlations(rows: np.ndarray) -> np.ndarray:
-    """Spearman's correlations of the columns of ``(architectures, columns)``; 0 where a column does not vary."""
-    ranks = stats.rankdata(rows, axis=0)
-    centred = ranks - ranks.mean(0)
-    length = np.sqrt((centred**2).sum(0))
+    """Spearman's correlations of the columns of ``(..., architectures, columns)``; 0 where a column does not vary."""
+    ranks = stats.rankdata(rows, axis=-2)
+    centred = ranks - ranks.mean(-2, keepdims=True)
+    length = np.sqrt((centred**2).sum(-2, keepdims=True))
     unit = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
-    return unit.T @ unit
+    return np.swapaxes(unit, -1, -2) @ unit
 
 
-def mean_correlation(
-    table: pd.DataFrame, first: Sequence[str], second: Sequence[str], *, draws: int = 2000, seed: int = 0
-) -> Estimate:
-    """The mean rank correlation of each column of ``first`` with each *other* column of ``second``.
+@dataclass(frozen=True)
+class Correlations:
+    """Rank correlations over architectures, and the same for resampled architectures.
 
-    With ``first`` equal to ``second`` it is the mean over the pairs; with one name each, the correlation of the two.
+    Attributes:
+        columns: their names.
+        value: ``(columns, columns)``.
+        drawn: ``(draws, columns, columns)``.
+    """
+
+    columns: tuple[str, ...]
+    value: np.ndarray
+    drawn: np.ndarray
+
+    def mean(self, first: Sequence[str], second: Sequence[str]) -> Estimate:
+        """The mean correlation of each column of ``first`` with each *other* column of ``second``.
+
+        With ``first`` equal to ``second`` it is the mean over the pairs; with one name each, that of the two.
+        The interval holds the central 95 % of the resamples.
+
+        Raises:
+            ValueError: if there is no such pair.
+        """
+        pairs = [(self.columns.index(a), self.columns.index(b)) for a in first for b in second if a != b]
+        if not pairs:
+            raise ValueError(f"first={first!r}, second={second!r}: allowed are columns that differ")
+        i, j = np.array(pairs).T
+        low, high = np.quantile(self.drawn[:, i, j].mean(1), [0.025, 0.975])
+        return Estimate(float(self.value[i, j].mean()), float(low), float(high))
+
+
+def rank_correlations(table: pd.DataFrame, columns: Sequence[str], *, draws: int = 2000, seed: int = 0) -> Correlations:
+    """The rank correlations of columns over architectures, resampled.
 
     Args:
         table: one row a network, with its ``architecture``.
-        first: columns.
-        second: columns.
-        draws: resamples of the architectures; the interval holds the central 95 % of them. Draws of fewer than three
-            different architectures are drawn anew.
+        columns: names.
+        draws: resamples of the architectures with replacement; those of fewer than three different ones, which have
+            hardly an order, are drawn anew.
         seed: of the resampling.
     """
-    names = list(dict.fromkeys([*first, *second]))
-    values = means(table, names).to_numpy()
-    pairs = [(names.index(a), names.index(b)) for a in first for b in second if a != b]
-    if not pairs:
-        raise ValueError(f"first={first!r}, second={second!r}: allowed are columns that differ")
-    rows, columns = np.array(pairs).T
-
-    def mean(some: np.ndarray) -> float:
-        return float(correlations(some)[rows, columns].mean())
-
-    g = np.random.default_rng(seed)
-    drawn: list[float] = []
-    while len(drawn) < draws:
-        chosen = g.integers(len(values), size=len(values))
-        if len(set(chosen.tolist())) >= 3:
-            drawn.append(mean(values[chosen]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(mean(values), float(low), float(high))
+    values, g = means(table, columns).to_numpy(), np.random.default_rng(seed)
+    chosen = np.empty((0, len(values)), dtype=int)
+    while len(chosen) < draws:
+        more = g.integers(len(values), size=(draws, len(values)))
+        different = (np.diff(np.sort(more), axis=1) > 0).sum(1) + 1
+        chosen = np.concatenate([chosen, more[different >= 3]])
+    return Correlations(tuple(columns), correlations(values), correlations(values[chosen[:draws]]))
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,6 @@ def first_component(table: pd.DataFrame, columns: Sequence[str], *, draws: int =
     values = means(table, columns).to_numpy()
     sizes, vectors = np.linalg.eigh(correlations(values))
     direction = vectors[:, -1] * (1.0 if vectors[:, -1].sum() >= 0 else -1.0)
-    g = np.random.default_rng(seed)
-    dealt = [np.linalg.eigvalsh(correlations(g.permuted(values, axis=0)))[-1] for _ in range(draws)]
-    null = np.sort(dealt) / len(columns)
+    dealt = np.random.default_rng(seed).permuted(np.broadcast_to(values, (draws, *values.shape)), axis=1)
+    null = np.sort(np.linalg.eigvalsh(correlations(dealt))[:, -1]) / len(columns)
     return Factor(float(sizes[-1]) / len(columns), dict(zip(columns, direction.tolist(), strict=True)), null)

@@ -19,7 +19,6 @@ from torch.nn import functional
 
 from advsmooth import data, settings
 from advsmooth.analysis import stealing, step_smoothness, variance
-from advsmooth.analysis.empirical import example_losses
 from advsmooth.attacks import membership
 from advsmooth.attacks.poisoning import Trigger, backdoored, mislabelled, sent_to
 from advsmooth.data import Dataset
@@ -37,8 +36,9 @@ BATCHES = 8
 EASE: Mapping[str, int] = {"theft": -1, "membership": 1, "backdoor": 1, "drop": -1}
 """One number for each attack, and the sign that makes it larger where the artifact says searched networks lie: a copy
 closer to its victim, a larger area, a trigger that works more often, and a smaller loss of accuracy to wrong labels."""
-CAUSES: Mapping[str, int] = {"early_loss": -1, "gradient_variance": -1, "change": -1}
-"""Suspected causes, and the sign that makes them larger for the network that is fast, of low variance, or smooth."""
+CAUSES: Mapping[str, int] = {"early_loss": -1, "gradient_variance": -1, "change": -1, "test_accuracy": 1}
+"""Suspected causes, and the sign that makes them larger for the network that is fast, of low variance, or smooth; and a
+rival that needs no theory, how well the clean network has learnt."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,11 @@ def measure(
     victim = _trained(planned, folder)
     early = victim.steps.loss.iloc[: max(1, round(len(victim.steps) * searched.KEPT[0]))]
     row: dict[str, float | int | str] = {"architecture": name, "kind": searched.kind(name), "seed": seed}
-    row |= _fresh(planned) | {"early_loss": float(early.mean())} | _membership(victim.model, parts)
-    return (
-        row | _stolen(planned, victim.model, parts, folder) | _poisoned(planned, victim.model, parts, setting, folder)
-    )
+    told = {part: stealing.log_answers(victim.model, some.x) for part, some in vars(parts).items()}
+    row |= _fresh(planned) | {"early_loss": float(early.mean())} | _membership(told, parts)
+    row |= _stolen(planned, victim.model, told["test"], parts, folder)
+    row |= _poisoned(planned, victim.model, told["test"], parts, setting, folder)
+    return row
 
 
 def _fresh(planned: Run) -> dict[str, float]:
@@ -155,19 +156,17 @@ def _fresh(planned: Run) -> dict[str, float]:
     return {"gradient_variance": spread.unbiased_total(), "change": float(change["frozen"].iloc[0])}
 
 
-def _membership(model: nn.Module, parts: Images) -> dict[str, float]:
+def _membership(told: Mapping[str, Tensor], parts: Images) -> dict[str, float]:
     """A threshold on the loss, one for all and one for each class; accuracies on the three parts of the data."""
-    losses = {part: example_losses(model, some.x, some.y, batch=256).double() for part, some in vars(parts).items()}
-    members, others = -losses["train"], -losses["others"]
-    found = membership.area(members, others)
-    within = membership.area_within_classes(members, others, parts.train.y, parts.others.y)
+    scores = {part: told[part].gather(1, some.y[:, None])[:, 0] for part, some in vars(parts).items()}
+    found = membership.area(scores["train"], scores["others"])
+    within = membership.area_within_classes(scores["train"], scores["others"], parts.train.y, parts.others.y)
     areas = {"membership": found.value, "membership_se": found.standard_error, "membership_within": within}
-    return areas | {f"{part}_accuracy": _accuracy(model, some) for part, some in vars(parts).items()}
+    return areas | {f"{part}_accuracy": _accuracy(told[part], some) for part, some in vars(parts).items()}
 
 
-def _stolen(planned: Run, victim: nn.Module, parts: Images, folder: Path | None) -> dict[str, float]:
+def _stolen(planned: Run, victim: nn.Module, told: Tensor, parts: Images, folder: Path | None) -> dict[str, float]:
     """A thief of the victim's own architecture, and the common one."""
-    told = stealing.log_answers(victim, parts.test.x)
     own = replace(planned, data=parts.others)
     common = replace(own, network=COMMON_THIEF[0], arguments=COMMON_THIEF[1])
     row: dict[str, float] = {}
@@ -178,22 +177,24 @@ def _stolen(planned: Run, victim: nn.Module, parts: Images, folder: Path | None)
     return row
 
 
-def _poisoned(planned: Run, clean: nn.Module, parts: Images, setting: Setting, folder: Path | None) -> dict[str, float]:
+def _poisoned(
+    planned: Run, victim: nn.Module, told: Tensor, parts: Images, setting: Setting, folder: Path | None
+) -> dict[str, float]:
     """Mislabelled and back-doored training, beside the clean one."""
     trigger, test, seed = Trigger(setting.trigger), parts.test, planned.seed
-    poison = {
-        "wrong": mislabelled(parts.train, setting.wrong, seed)[0],
-        "marked": backdoored(parts.train, setting.marked, trigger, target=TARGET, seed=seed)[0],
-    }
-    models = {how: _trained(replace(planned, data=some), folder).model for how, some in poison.items()}
-    models["clean"] = clean
-    right = {how: _accuracy(model, test) for how, model in models.items()}
-    stamped = trigger.stamp(test.x)
+    wrong, _ = mislabelled(parts.train, setting.wrong, seed)
+    marked, _ = backdoored(parts.train, setting.marked, trigger, target=TARGET, seed=seed)
+    misled, opened = (_trained(replace(planned, data=some), folder).model for some in (wrong, marked))
+    clean, stamped = _accuracy(told, test), trigger.stamp(test.x)
+
+    def success(model: nn.Module) -> float:
+        return sent_to(stealing.log_answers(model, stamped).argmax(1), test.y, TARGET)
+
     return {
-        "drop": right["clean"] - right["wrong"],
-        "backdoor": sent_to(_predicted(models["marked"], stamped), test.y, TARGET),
-        "backdoor_by_chance": sent_to(_predicted(clean, stamped), test.y, TARGET),
-        "backdoor_drop": right["clean"] - right["marked"],
+        "drop": clean - _accuracy(stealing.log_answers(misled, test.x), test),
+        "backdoor": success(opened),
+        "backdoor_by_chance": success(victim),
+        "backdoor_drop": clean - _accuracy(stealing.log_answers(opened, test.x), test),
     }
 
 
@@ -203,12 +204,8 @@ def _trained(planned: Run, folder: Path | None) -> loop.Trained:
     return runs.trained(planned, folder=folder)
 
 
-def _predicted(model: nn.Module, x: Tensor) -> Tensor:
-    return stealing.log_answers(model, x).argmax(1)
-
-
-def _accuracy(model: nn.Module, some: Dataset) -> float:
-    return float((_predicted(model, some.x) == some.y).double().mean())
+def _accuracy(told: Tensor, some: Dataset) -> float:
+    return float((told.argmax(1) == some.y).double().mean())
 
 
 def study(
