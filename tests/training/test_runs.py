@@ -44,6 +44,8 @@ def test_the_key_tells_apart_all_that_decides_the_weights(digits):
         run(digits, eps=0.2).key(),
         run(digits, w=2).key(),
         run(digits.take(64)).key(),
+        run(data.load("digits").take(96, seed=1)).key(),  # as many, and of the same checksum
+        run(replace(digits, y=digits.y.flip(0))).key(),
         run(digits.to("cpu", torch.float64)).key(),
         run(digits).key(["distance"]),
     ]
