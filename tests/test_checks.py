@@ -53,6 +53,10 @@ RNG = np.random.default_rng(0)
             lambda: checks.positive("c", "s", differences=[1, -1.1, 0.9], **S),
         ),
         (
+            lambda: checks.interval_above("c", "s", value=1, low=0.5, high=2, **S),
+            lambda: checks.interval_above("c", "s", value=1, low=-0.5, high=2, **S),
+        ),
+        (
             lambda: checks.identity("c", "s", left="(a + b)**2", right="a**2 + 2*a*b + b**2"),
             lambda: checks.identity("c", "s", left="(a + b)**2", right="a**2 + b**2"),
         ),
@@ -171,3 +175,26 @@ def test_the_interval_of_a_mean_is_that_of_the_t_distribution_and_the_one_that_i
     assert high - 2 == pytest.approx(4.302652729911275 / 3**0.5)
     shown = checks.positive("c", "s", differences=[1.0, 2.0, 3.0], **S).evidence["95% interval"]
     assert shown == f"[{checks.show(low)}, {checks.show(high)}]"
+
+
+@pytest.mark.parametrize(
+    ("ends", "outcome"),
+    [
+        ((0.1, 1), "held"),
+        ((0, 1), "unresolved"),
+        ((-1, 0), "unresolved"),
+        ((-2, -1), "failed"),
+        ((np.nan, 1), "failed"),
+    ],
+)
+def test_an_interval_made_elsewhere_is_judged_like_one_of_seeds(ends, outcome):
+    low, high = ends
+    assert checks.interval_above("c", "s", value=0.0, low=low, high=high, **S).outcome() == outcome
+    moved = checks.interval_above("c", "s", value=0.0, low=low + 3, high=high + 3, level=3, **S)
+    assert moved.outcome() == outcome
+    assert "must exceed" in moved.evidence
+
+
+def test_an_interval_from_high_to_low_is_refused():
+    with pytest.raises(ValueError, match="interval from 2 to 1; give the lower end first"):
+        checks.interval_above("c", "s", value=0.0, low=2, high=1, **S)

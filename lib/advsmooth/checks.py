@@ -256,6 +256,35 @@ def positive(
     return Check(name, sentence, low > 0, evidence, sample, "positive", role, scale, unresolved=low <= 0 <= high)
 
 
+def interval_above(
+    name: str,
+    sentence: str,
+    *,
+    value: float,
+    low: float,
+    high: float,
+    level: float = 0.0,
+    sample: str,
+    role: Role = "trend",
+    scale: str = "quick",
+) -> Check:
+    """A direction whose 95 % interval was made elsewhere, such as by a bootstrap over groups: it lies above ``level``.
+
+    An interval that holds the level leaves the direction *unresolved*; one below it is a failure. Give minus the
+    numbers to say that something is below. An interval with an end that is NaN fails.
+
+    Raises:
+        ValueError: for an interval that does not run from low to high.
+    """
+    if low > high:
+        raise ValueError(f"check {name!r}: interval from {low} to {high}; give the lower end first")
+    evidence: dict[str, float | int | str] = {"value": float(value), "95% interval": f"[{show(low)}, {show(high)}]"}
+    if level:
+        evidence["must exceed"] = float(level)
+    held = bool(low > level)
+    return Check(name, sentence, held, evidence, sample, "interval_above", role, scale, unresolved=low <= level <= high)
+
+
 def identity(name: str, sentence: str, *, left: Any, right: Any, role: Role = "derivation") -> Check:
     """An algebraic identity of two sympy expressions: their difference simplifies to zero."""
     import sympy
