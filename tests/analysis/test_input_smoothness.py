@@ -33,6 +33,24 @@ def test_of_a_quadratic_everything_is_known(norm):
     torch.testing.assert_close(found.kept, 1 + 0.5 * (step @ a * step).sum(1) / (gradient * step).sum(1))
 
 
+def test_along_a_given_direction_the_roughness_of_a_quadratic_is_that_of_its_matrix_there():
+    a = torch.diag(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0], dtype=torch.float64))
+    x = torch.randn(5, 5, generator=G(1), dtype=torch.float64)
+    model, loss = quadratic(a)
+    ways, y = torch.eye(5, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
+    found = input_smoothness.changes(model, x, y, radius=0.3, loss=loss, directions=ways, box=ball.UNBOUNDED, batch=2)
+    torch.testing.assert_close(found.roughness, a.diagonal())
+
+
+def test_random_signs_are_signs_of_both_kinds_and_repeat():
+    x = torch.zeros(40, 1, 5, 5, dtype=torch.float64)
+    signs = input_smoothness.random_signs(x, G(0))
+    assert (signs.shape, signs.dtype) == (x.shape, x.dtype)
+    assert set(signs.unique().tolist()) == {-1.0, 1.0}
+    assert abs(signs.mean().item()) < 0.1
+    assert torch.equal(signs, input_smoothness.random_signs(x, G(0)))
+
+
 def test_a_linear_margin_keeps_its_gradient_and_its_promise():
     model = nn.Linear(6, 2).double()
     x, y = torch.rand(5, 6, generator=G(0), dtype=torch.float64), torch.tensor([0, 1, 0, 1, 0])
@@ -113,3 +131,9 @@ def test_refusals_say_what_is_allowed(bad):
     with pytest.raises(ValueError, match="allowed is a positive radius, and linf or l2") as refused:
         input_smoothness.changes(nn.Flatten(), torch.rand(2, 4), torch.tensor([0, 1]), **bad)
     assert "\n" not in str(refused.value)
+
+
+def test_directions_of_another_shape_are_refused():
+    x, y = torch.rand(2, 4), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=r"directions \(1, 4\): allowed is the shape of x, \(2, 4\)"):
+        input_smoothness.changes(nn.Flatten(), x, y, radius=0.1, directions=x[:1])

@@ -1,14 +1,15 @@
 r"""How slowly the gradient of a loss changes in the input, kept apart from how large it is.
 
-Three measures, for one example each:
+Measures for one example each:
 
-- :func:`changes`: over a step ``r`` along the gradient, the *roughness* ``|grad l(x+r) - grad l(x)| / |r|``, the
-  difference quotient of which a loss with Lipschitz gradient (constant ``L``) has at most ``L``; the *turn*, one minus
-  the cosine between the two gradients; and the *kept gain*, what the step gains over what the gradient promised,
-  ``(l(x+r) - l(x)) / (r . grad l(x))``, 1 where the loss is linear.
+- :func:`changes`: over a step ``r``, along the gradient or in a given direction, the *roughness*
+  ``|grad l(x+r) - grad l(x)| / |r|``, the difference quotient of which a loss with Lipschitz gradient (constant ``L``)
+  has at most ``L``; the *turn*, one minus the cosine between the two gradients; and the *kept gain*, what the step
+  gains over what the gradient promised, ``(l(x+r) - l(x)) / (r . grad l(x))``, 1 where the loss is linear.
 - :func:`hessian_norms`: the norm of the input Hessian, which for a network of ReLUs is ``J^T (diag p - p p^T) J``
   wherever it exists, ``J`` the Jacobian of the logits and ``p`` their softmax: the logits are linear on each piece, and
   all curvature is that of the softmax. The kinks between the pieces have none, so steps see more than Hessians do.
+- :func:`reach`: to first order, the distance to the boundary; large gradients make it small.
 
 Roughness and Hessian of the cross-entropy change with the scale of the logits; turn and kept gain of the margin do not.
 """
@@ -51,10 +52,15 @@ def changes(
     radius: float,
     norm: Norm = "linf",
     loss: Loss = cross_entropy,
+    directions: Tensor | None = None,
     box: Box = ball.PIXELS,
     batch: int = 256,
 ) -> Change:
     """The change of the loss and of its input gradient over one step of an attack, in eval mode.
+
+    At the end of an attack's own step the gradient of the cross-entropy is large just where the attack has succeeded,
+    so that this roughness is tied to the success by more than smoothness. Directions that do not know the gradient,
+    such as :func:`random_signs`, are free of that.
 
     Args:
         model: maps ``(n, ...)`` to logits.
@@ -63,19 +69,24 @@ def changes(
         radius: length of the step in ``norm``, before clipping to the box.
         norm: in which the step is the steepest: the sign of the gradient, or the gradient itself.
         loss: of each example.
+        directions: of the steps, the shape of ``x``, of length 1 in ``norm``; the steepest if not given.
         box: range of the inputs; ``ball.UNBOUNDED`` for toy data.
         batch: examples at a time.
 
     Raises:
-        ValueError: for a radius that is not positive and finite, or another norm.
+        ValueError: for a radius that is not positive and finite, another norm, or directions of another shape.
     """
     if not 0 < radius < math.inf or norm not in ball.NORMS:
         raise ValueError(f"radius={radius!r}, norm={norm!r}: allowed is a positive radius, and linf or l2")
+    if directions is not None and directions.shape != x.shape:
+        raise ValueError(f"directions {tuple(directions.shape)}: allowed is the shape of x, {tuple(x.shape)}")
     parts = []
     with frozen(model):
-        for some, labels in zip(x.split(batch), y.split(batch), strict=True):
+        for rows in torch.arange(len(x), device=x.device).split(batch):
+            some, labels = x[rows], y[rows]
             low, before = _slope(model, some, labels, loss)
-            moved = (some + radius * ball.steepest(before, norm).to(some.dtype)).clamp(*box)
+            way = ball.steepest(before, norm) if directions is None else directions[rows]
+            moved = (some + radius * way.to(some.dtype)).clamp(*box)
             high, after = _slope(model, moved, labels, loss)
             step, before, after = ((t.double().flatten(1)) for t in (moved - some, before, after))
             length, sizes = step.norm(dim=1), before.norm(dim=1) * after.norm(dim=1)
@@ -87,6 +98,12 @@ def changes(
             nowhere = (before.norm(dim=1) == 0) | (length == 0)
             parts.append(torch.stack([v.masked_fill(nowhere | ~v.isfinite(), torch.nan) for v in values]))
     return Change(*torch.cat(parts, 1))
+
+
+def random_signs(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Directions of random entries 1 or -1, the shape of ``x``, as the contours in the artifact of Pang et al. have."""
+    bits = torch.randint(0, 2, x.shape, generator=generator, device=generator.device)
+    return (2 * bits - 1).to(x)
 
 
 def _slope(model: nn.Module, x: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
