@@ -280,11 +280,14 @@ def above_zero(
     """A direction judged by a 95 % interval other than that of a mean of seeds; ``sample`` says which.
 
     It may come from :func:`difference_interval`, or from a bootstrap over clusters. As in :func:`positive`, an interval
-    that holds zero leaves the direction open.
+    that holds zero leaves the direction open. Give minus the numbers to say that something is below.
+
+    Raises:
+        ValueError: for an interval that does not run from low to high.
     """
     low, high = (float(end) for end in interval)
-    if estimate < low or estimate > high:  # false for a NaN, which then fails as everywhere
-        raise ValueError(f"check {name!r}: the estimate {show(estimate)} is outside [{show(low)}, {show(high)}]")
+    if low > high:  # false for a NaN, which then fails as everywhere
+        raise ValueError(f"check {name!r}: interval from {show(low)} to {show(high)}; give the lower end first")
     evidence: dict[str, float | int | str] = {
         "estimate": float(estimate),
         "95% interval": f"[{show(low)}, {show(high)}]",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,8 @@ from scipy import stats
 from torch import Tensor, nn
 
 from advsmooth import settings
-from advsmooth.analysis import adversarial_statistics, input_gradient
+from advsmooth.analysis import adversarial_statistics, clustered, input_gradient
+from advsmooth.analysis.clustered import Estimate
 from advsmooth.analysis.input_gradient import GradientStatistics
 from advsmooth.attacks import ball, evaluation
 from advsmooth.attacks.gradient import PGD
@@ -214,18 +214,6 @@ def worst_factor(compared: pd.DataFrame) -> pd.Series:
     return np.exp(off.groupby(compared["seed"]).max())
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its 95 per cent interval from resampling models."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return "-" if math.isnan(self.value) else f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-
 def power_law(table: pd.DataFrame, quantity: str, *, draws: int = 2000, seed: int = 0) -> Estimate:
     """The slope of log median distance on log ``quantity``, by least squares over the networks.
 
@@ -246,54 +234,21 @@ def power_law(table: pd.DataFrame, quantity: str, *, draws: int = 2000, seed: in
     own = table[[quantity, "distance"]].to_numpy(dtype=float)
     if (own <= 0).any():
         return Estimate(math.nan, math.nan, math.nan)
-    weights = _resampled(table, draws, seed)
+    weights = clustered.weights(table["model"], draws, seed)
     x, y = np.log(own.T)
-    return _summary(_covariance(weights, x, y) / _covariance(weights, x, x))
+    return clustered.summary(clustered.covariance(weights, x, y) / clustered.covariance(weights, x, x))
 
 
 def rank_correlation(table: pd.DataFrame, quantity: str, *, draws: int = 2000, seed: int = 0) -> Estimate:
     """Spearman's correlation of ``quantity`` with the median distance; interval and arguments of :func:`power_law`."""
-    return _summary(_spearman(_resampled(table, draws, seed), table[quantity], table["distance"]))
+    return clustered.rank_correlation(table, quantity, "distance", group="model", draws=draws, seed=seed)
 
 
 def rank_gain(table: pd.DataFrame, better: str, worse: str, *, draws: int = 2000, seed: int = 0) -> Estimate:
     """How much larger the size of the rank correlation of ``better`` is; interval as of :func:`power_law`."""
-    weights = _resampled(table, draws, seed)
-    first, second = (np.abs(_spearman(weights, table[q], table["distance"])) for q in (better, worse))
-    return _summary(first - second)
-
-
-def _resampled(table: pd.DataFrame, draws: int, seed: int) -> np.ndarray:
-    """How often each network counts, ``(1 + draws, n)``: once in the first row, then as often as its model is drawn."""
-    models, names = pd.factorize(table["model"])
-    if len(names) < 4:
-        raise ValueError(f"{len(names)} models: an interval over models needs at least 4")
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
-    return np.concatenate([np.ones((1, len(table))), drawn[:, models]])
-
-
-def _covariance(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of each row of weights; ``x`` and ``y`` are ``(n,)`` or a row for each. NaN where it is 0 but for rounding."""
-    total = weights.sum(1)
-    mean = [(weights * v).sum(1) / total for v in (x, y)]
-    found = (weights * (x - mean[0][:, None]) * (y - mean[1][:, None])).sum(1) / total
-    return np.where(np.abs(found) < 1e-12, np.nan, found)
-
-
-def _spearman(weights: np.ndarray, x: Any, y: Any) -> np.ndarray:
-    """Spearman's correlation with each row of weights; a network that counts twice is two with equal ranks."""
-    ranks = []
-    for values in (np.asarray(x, dtype=float), np.asarray(y, dtype=float)):
-        below = weights @ (values[:, None] < values).astype(float)
-        ranks.append(below + (weights @ (values[:, None] == values).astype(float) + 1) / 2)
-    spreads = [np.sqrt(_covariance(weights, r, r)) for r in ranks]
-    return np.nan_to_num(_covariance(weights, *ranks)) / (spreads[0] * spreads[1])
-
-
-def _summary(found: np.ndarray) -> Estimate:
-    """The first value, with the interval of the others."""
-    low, high = np.nanquantile(found[1:], [0.025, 0.975])
-    return Estimate(float(found[0]), float(low), float(high))
+    weights = clustered.weights(table["model"], draws, seed)
+    first, second = (np.abs(clustered.spearman(weights, table[q], table["distance"])) for q in (better, worse))
+    return clustered.summary(first - second)
 
 
 # --- published tables -----------------------------------------------------------------------------------------------
@@ -343,7 +298,8 @@ def published_column(published: Mapping[str, Any], name: str) -> dict[str, float
 
 def rank(first: Mapping[str, float], second: Mapping[str, float]) -> float:
     """Spearman's correlation of two columns of a table, by model."""
-    return float(_spearman(np.ones((1, len(second))), [first[name] for name in second], list(second.values()))[0])
+    values = [first[name] for name in second], list(second.values())
+    return float(clustered.spearman(np.ones((1, len(second))), *values)[0])
 
 
 # --- larger gradients than at the images ----------------------------------------------------------------------------
