@@ -91,6 +91,20 @@ def test_every_erratum_is_judged_on_the_page_of_its_paper_and_shown():
     assert judged == {entry.name: "shown" for entry in errata.every()}
 
 
+WORDS = [entry for entry in errata.every() if entry.paper in ("liu2020", "zhu2022", "pang2022")]
+
+
+@pytest.mark.parametrize("entry", WORDS, ids=lambda entry: entry.code)
+def test_a_section_states_the_erratum_in_the_words_of_the_file(entry):
+    """The file feeds the chapter's first page, the section is what a reader objects to: they must not part."""
+    script = pages.find(f"{entry.paper}/errata").script.read_text()
+    statement = script.split(f"# :label: {entry.name}\n")[1].split("\n# :::\n")[0]
+    said = " ".join(line.removeprefix("#").strip() for line in statement.splitlines())
+    for part in (entry.printed, entry.wrong, entry.corrected, f"*Severity: {entry.severity}*"):
+        assert " ".join(part.split()) in " ".join(said.split())
+    assert f"# ## {entry.code}. {entry.title}\n" in script
+
+
 def test_the_first_page_lists_every_erratum(tmp_path):
     said = errata.write(tmp_path / "errata.md")
     text = (tmp_path / "errata.md").read_text()
