@@ -1352,7 +1352,7 @@ k11 = [
 #
 # ## Verdict
 
-# %%
+# %% tags=["hide-input"]
 claims.report(
     errata.judge("K1", k1, note="The conclusion of the lemma is not affected."),
     errata.judge("K2", k2, note="There are families with the trade-off, and families with its opposite."),
