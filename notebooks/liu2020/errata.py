@@ -584,8 +584,8 @@ l6 = [
 # decrease with $\varepsilon\le\hat\varepsilon$ in any direction $m$; $\lVert w\rVert_q=1$ is no loss of generality.
 #
 # **What is wrong.** The proof differentiates (7), in which $\varepsilon\lVert w\rVert_q$ is a constant; a Hessian sees how it changes. For the
-# adversarial loss (6) the curvature along $w$ falls to 0 as the budget reaches the margin. And separable data do not suffice: $w$ itself must have the
-# margin.
+# adversarial loss (6) of one input the curvature along $w$ falls to 0 as the budget reaches the margin. And separable data do not suffice: $w$ itself
+# must have the margin.
 #
 # **Corrected.** At a $w$ with all margins $y_iw^Tx_i\ge\hat\varepsilon\lVert w\rVert_q$: the Hessian (29) of (7) grows in every direction. For (6), let
 # $z_i=y_iw^Tx_i-\varepsilon\lVert w\rVert_q$. Where the norm is twice differentiable, curvature grows in every direction that keeps $\lVert w\rVert_q$
