@@ -53,9 +53,7 @@ PAGE = "pang2022/gradient_variance"
 FACTOR = claims.claim("pang2022-obs-gradvar").published["initial_variance_ratio_manual_over_searched_at_least"]
 
 # %% tags=["parameters"]
-scale: str = (
-    "quick"  # quick (digits, five architectures, seconds) | cpu (MNIST, all fifteen, an hour with the training)
-)
+scale: str = "quick"  # quick (digits, five architectures) | cpu (MNIST, all fifteen; an hour with the training)
 seed: int = 0  # first seed of the networks
 seeds: int = None  # networks of each architecture
 dataset: str = None  # digits, mnist, fashionmnist

@@ -61,9 +61,7 @@ PAGE = "pang2022/loss_contours"
 PAIR = ("PC-DARTS", "VGG-7")  # the two of the picture, chosen before any contour was drawn
 
 # %% tags=["parameters"]
-scale: str = (
-    "quick"  # quick (digits, five architectures, seconds) | cpu (MNIST, all fifteen, an hour with the training)
-)
+scale: str = "quick"  # quick (digits, five architectures) | cpu (MNIST, all fifteen; an hour with the training)
 seed: int = 0  # first seed of the networks
 seeds: int = None  # networks of each architecture
 dataset: str = None  # digits, mnist, fashionmnist

@@ -17,7 +17,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("c
 FILES = sorted(
     path.relative_to(SITE).as_posix()
     for path in SITE.rglob("*.html")
-    if path.relative_to(SITE).parts[0] not in ("_static", "_modules")
+    if path.relative_to(SITE).parts[0] != "_static" and path != SITE / "index.html"  # which only leads on
 )
 TYPES = [
     "book/index.html",
