@@ -58,4 +58,4 @@ lock: env  ## renew requirements.lock from pyproject.toml
 	  --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade -o requirements.lock
 
 clean:  ## remove what was built; data/cache and .venv stay
-	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage book/scoreboard.md book/errata.md book/_static/scoreboard.csv book/_static/scoreboard.json book/api
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage book/scoreboard.md book/totals.md book/errata.md book/_static/scoreboard.csv book/_static/scoreboard.json book/api

@@ -202,6 +202,9 @@ def test_the_exports_are_the_table(tmp_path):
     assert lines[0].split(",")[:3] == ["id", "paper", "kind"]
     assert len(lines) == 1 + len(rows)
     assert said.endswith(f"of {len(rows)} claims have a page")
+    line = (tmp_path / "totals.md").read_text()
+    assert line.startswith(f"{{doc}}`{len(rows)} claims")
+    assert sum(map(int, re.findall(r"</span> (\d+)", line))) == len(rows)
 
 
 def test_the_small_pictures_count_every_claim_once_by_paper_and_once_by_kind():

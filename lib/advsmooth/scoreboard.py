@@ -212,8 +212,15 @@ def as_data(table: Sequence[Row]) -> list[dict[str, object]]:
     ]
 
 
+def totals(table: Sequence[Row]) -> str:
+    """One line for the home page: how many claims have which verdict."""
+    counts = Counter(row.verdict for row in table)
+    said = [f"{_badge(name)} {counts[name]}" for name in [*claims.VERDICTS, NO_PAGE] if counts[name]]
+    return f"{{doc}}`{len(table)} claims <scoreboard>`: {' · '.join(said)}\n"
+
+
 def write(path: Path = BOOK / "scoreboard.md", static: Path = STATIC) -> str:
-    """Write the page and its exports; returns one line that says what is on them."""
+    """Write the page, the line for the home page and the exports; returns one line that says what is on them."""
     table = rows()
     found = as_data(table)
     text = io.StringIO()
@@ -223,5 +230,6 @@ def write(path: Path = BOOK / "scoreboard.md", static: Path = STATIC) -> str:
     for name, content in zip(EXPORTS, (text.getvalue(), json.dumps(found, indent=1) + "\n"), strict=True):
         write_atomically(static / name, content)
     write_atomically(path, render(table))
+    write_atomically(path.with_name("totals.md"), totals(table))
     done = sum(row.verdict != NO_PAGE for row in table)
     return f"scoreboard: {done} of {len(table)} claims have a page"
