@@ -128,7 +128,7 @@ def two_numbers(seed: int = 0, images: int = 150) -> dict[str, float]:
     return found
 
 
-def one_table(seed: int = 0, images: int = 200) -> dict[str, float]:
+def one_table(seed: int = 0, images: int = 500) -> dict[str, float]:
     """Two networks of the common set on digits after eight epochs: all columns of the common table.
 
     Args:
@@ -136,8 +136,10 @@ def one_table(seed: int = 0, images: int = 200) -> dict[str, float]:
         images: of the digits.
     """
     digits = data.load("digits").take(images, seed=0)
-    plan = common_table.Plan(digits.x[:60], digits.y[:60], digits.x[60:120], digits.y[60:120], eps=0.05, restarts=1)
-    how = {"eps": 0.05, "epochs": 8, "rate": 0.1, "batch": 20, "m": 16, "L": 3}
+    plan = common_table.Plan(
+        digits.x[:60], digits.y[:60], digits.x[60:120], digits.y[60:120], eps=0.05, restarts=1, batch=20
+    )
+    how = {"eps": 0.05, "epochs": 8, "rate": 0.1, "batch": 50, "m": 16, "L": 3}
     planned = common_set.runs(digits, ["standard", "AT ε"], [seed], **how)
     found: dict[str, float] = {}
     for name, run in zip(planned["training"], planned["run"], strict=True):
