@@ -45,7 +45,7 @@ draws: int = None  # resamples behind each interval
 # %% tags=["hide-input"]
 cfg = settings.resolve(
     globals(),
-    seeds=settings.count(at_least=3, quick=3, cpu=5),
+    seeds=settings.count(at_least=3, quick=3, cpu=4),
     trainings=settings.names(quick=common_set.QUICK, cpu=list(common_set.trainings(64, 3))),
     dataset=settings.text(quick="digits", cpu="mnist"),
     n=settings.count(at_least=100, quick=1437, cpu=2000),
@@ -54,7 +54,7 @@ cfg = settings.resolve(
     depth=settings.count(at_least=2, quick=3),
     epochs=settings.count(quick=10, cpu=20),
     rate=settings.number(at_least=0, quick=0.1, cpu=0.05),
-    images=settings.count(at_least=50, quick=120, cpu=300),
+    images=settings.count(at_least=50, quick=120, cpu=200),
     judge=settings.count(at_least=0, quick=0, cpu=100),
     draws=settings.count(at_least=100, quick=1000, cpu=2000),
 )

@@ -6,8 +6,8 @@ brings their median margin to :data:`MARGIN`. A temperature changes no decision 
 =================  =====================================================================================================
 column             meaning
 =================  =====================================================================================================
-``step``           change of the gradient of the adversarial loss over a step of 0.2 % of the weights' length, as a share
-                   of that gradient, with examples found anew (Kanai et al., appendix F.2.2)
+``step``           change of the gradient of the adversarial loss over a step of 0.2 % of the weights' length, as a
+                   share of that gradient, with examples found anew (Kanai et al., appendix F.2.2)
 ``jump``           that change over the one with frozen examples: what the adversary adds (Liu et al., Proposition 2)
 ``curved``         top eigenvalue of the Hessian of the clean loss in the weights (Pang et al.: smooth or not)
 ``curved adv``     the same of the adversarial loss, examples frozen (Liu et al., section 4.2)
@@ -62,10 +62,15 @@ OUTCOMES = ("clean", "robust", "closeness", "one step")
 """What an attack does; these do not depend on a temperature, nor does ``kappa``."""
 COLUMNS = (*WEIGHTS, *INPUTS, *OUTCOMES)
 
+TEMPERED = ("step", "jump", "curved", "curved adv", "noise", "stability", "slope", "slope max", "bend")
+"""What a temperature changes. ``margin`` is the same number for all at the common temperature, and left out there."""
+
 MARGIN = 5.0
 """The median margin of the logits at the common temperature: the odds of a decision are ``exp(5)``, about 150 to 1."""
 STEP = 0.002
 """Length of the step in the weights, as a share of their length."""
+AUDITED = (common_set.STANDARD, "AT ε", "TV 0.1 + Lip 0.1", "LeNet")
+"""The trainings whose first network is audited, where AutoAttack runs at all."""
 JUDGED_MARGIN = 0.03
 """What AutoAttack or a test of the audit may break beyond our attack, as a share of the images."""
 BEND = 0.1
@@ -188,9 +193,9 @@ def measure(
         own_eps: the budget it was trained with, for ``curved own``.
 
     Returns:
-        Two rows, ``logits`` (``as trained`` or ``common temperature``) and the columns above, the first only where there
-        is no such temperature; in both also
-        ``temperature``, ``accuracy`` (on the training images measured on) and ``curved own`` (as trained).
+        Two rows, ``logits`` (``as trained`` or ``common temperature``) and the columns above, the first only where
+        there is no such temperature; in both also ``temperature``, ``accuracy`` (on the training
+        images measured on) and ``curved own`` (as trained).
     """
     fixed = outcomes(model, plan, seed=seed)
     fixed["kappa"] = laziness.kappa(start, laziness.weights(model)).item()
@@ -211,7 +216,7 @@ def measure(
     return table.assign(**{"curved own": own})[["logits", *COLUMNS, "temperature", "accuracy", "curved own"]]
 
 
-def judged(model: nn.Module, plan: Plan, images: int, *, seed: int) -> dict[str, float]:
+def judged(model: nn.Module, plan: Plan, images: int, *, seed: int, audited: bool = False) -> dict[str, float]:
     """Is ``robust`` the network's merit? The first test images under that attack alone, and with AutoAttack after it.
 
     Args:
@@ -219,6 +224,7 @@ def judged(model: nn.Module, plan: Plan, images: int, *, seed: int) -> dict[str,
         plan: whose attack is judged.
         images: how many.
         seed: of all random numbers.
+        audited: whether to run the audit of :mod:`advsmooth.attacks.audit` as well.
 
     Returns:
         ``pgd`` and ``autoattack``, errors on the same images, and ``symptoms``: how many tests of the audit failed.
@@ -226,12 +232,11 @@ def judged(model: nn.Module, plan: Plan, images: int, *, seed: int) -> dict[str,
     x, y = plan.x_test[:images], plan.y_test[:images]
     judge = AutoAttack(eps=plan.eps, steps=50, queries=1000)
     table = evaluation.robust_error(model, x, y, [plan.attack, judge], generator=settings.generator(seed)).table()
-    audited = audit(model, x, y, plan.attack, generator=settings.generator(seed), allowed=JUDGED_MARGIN)
-    return {
-        "pgd": float(table["error"].iloc[-2]),
-        "autoattack": float(table["error"].iloc[-1]),
-        "symptoms": float(sum(not passed for passed in audited.passed.values())),
-    }
+    found = {"pgd": float(table["error"].iloc[-2]), "autoattack": float(table["error"].iloc[-1])}
+    if audited:
+        tests = audit(model, x, y, plan.attack, generator=settings.generator(seed), allowed=JUDGED_MARGIN).passed
+        found["symptoms"] = float(sum(not passed for passed in tests.values()))
+    return found
 
 
 def study(planned: pd.DataFrame, plan: Plan, *, judge: int = 0) -> pd.DataFrame:
@@ -253,10 +258,28 @@ def study(planned: pd.DataFrame, plan: Plan, *, judge: int = 0) -> pd.DataFrame:
             model = runs.trained(run).model
             rows = measure(model, start, plan, seed=seed, own_eps=common_set.budget(run))
             about = {"training": training, "paper": paper, "seed": seed, "parameters": describe(model).parameters}
-            about |= judged(model, plan, judge, seed=seed) if judge and k == 0 else {}
+            if judge and k == 0:
+                about |= judged(model, plan, judge, seed=seed, audited=training in AUDITED)
             parts.append(rows.assign(**about))
     table = pd.concat(parts, ignore_index=True)
     first = ["training", "paper", "seed", "parameters"]
     table = table[[*first, *table.columns.difference(first, sort=False)]]
     numbers = table.select_dtypes("float").map(lambda value: float(f"{value:.4g}"))
     return table.assign(**numbers)
+
+
+def joined(study: pd.DataFrame, *, accuracy: float = 0.9) -> pd.DataFrame:
+    """One row a network that learned, with the columns at the common temperature beside those as trained.
+
+    Args:
+        study: of :func:`study`.
+        accuracy: on training images, at least; networks below it are left out, with those of no temperature.
+
+    Returns:
+        The rows as trained; the columns that a temperature changes come again with ``*`` behind their name.
+    """
+    key = ["training", "seed"]
+    trained, common = (study[study["logits"] == name] for name in ("as trained", "common temperature"))
+    again = common[[*key, *TEMPERED]].rename(columns={name: f"{name}*" for name in TEMPERED})
+    found = trained.merge(again, on=key)
+    return found[found["accuracy"] >= accuracy].reset_index(drop=True)

@@ -37,8 +37,8 @@ class Training:
         budget: of its adversary, in units of ``eps``; 0 without one.
         method: a name of :data:`advsmooth.training.published.KANAI_SHORT`; empty for the recipe of Finlay et al.
         penalty: a model of Finlay et al., by its name in :data:`~advsmooth.training.published.FINLAY_MODELS` or beyond.
-        gradual: whether the budget grows to its target, as Liu et al. propose (equation 5, cosine). At a constant budget
-            of twice ``eps`` the network stayed where it was (seed 100, MNIST).
+        gradual: whether the budget grows to its target, as Liu et al. propose (equation 5, cosine); a constant one
+            of twice ``eps`` left the network where it was (seed 100, MNIST).
         trades: whether the adversarial loss is that of TRADES.
         network: a name of :mod:`advsmooth.models.registry`.
         changes: arguments of the network that differ from the standard ones.
