@@ -58,8 +58,8 @@ def trainings(m: int, L: int) -> dict[str, Training]:  # noqa: N803 - the symbol
     """All trainings by name, around a fully connected network of width ``m`` and depth ``L``."""
     return {
         STANDARD: Training(),
-        "AT ε/2": Training("liu2020", 0.5, gradual=True),
-        "AT ε": Training("liu2020", 1.0, gradual=True),
+        "AT ε/2": Training("liu2020", 0.5),
+        "AT ε": Training("liu2020", 1.0),
         "AT 2ε": Training("liu2020", 2.0, gradual=True),
         "AT ε, EntropySGD": Training("kanai2021", 1.0, "AT+EnSGD"),
         "AT ε, AWP": Training("kanai2021", 1.0, "AWP(0.005)"),
