@@ -62,6 +62,24 @@ OUTCOMES = ("clean", "robust", "closeness", "one step")
 """What an attack does; these do not depend on a temperature, nor does ``kappa``."""
 COLUMNS = (*WEIGHTS, *INPUTS, *OUTCOMES)
 
+LABELS = {
+    "step": "gradient change",
+    "jump": "jump of the attack",
+    "curved": "curvature",
+    "curved adv": "curvature, attacked",
+    "noise": "gradient noise",
+    "kappa": "way of the weights",
+    "stability": "stability P/ε",
+    "slope": "input gradient",
+    "slope max": "its maximum",
+    "bend": "its change",
+    "margin": "logit margin",
+    "clean": "clean error",
+    "robust": "robust error",
+    "closeness": "closeness",
+    "one step": "one-step share",
+}
+"""The columns as figures show them."""
 TEMPERED = ("step", "jump", "curved", "curved adv", "noise", "stability", "slope", "slope max", "bend")
 """What a temperature changes. ``margin`` is the same number for all at the common temperature, and left out there."""
 
