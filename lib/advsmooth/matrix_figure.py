@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
 from advsmooth import plotting
 from advsmooth.analysis.rank_matrix import RankMatrix
@@ -44,11 +44,11 @@ def triangles(ax: Axes, matrix: RankMatrix, columns: Sequence[str], labels: Mapp
             pair = [f"{name}*" if i < j and f"{name}*" in matrix.columns else name for name in (row, column)]
             fixed = i < j and "margin" in pair
             if i == j or fixed:
-                ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="#eceff1", edgecolor="white"))
+                ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor="#eceff1", edgecolor="white"))
                 continue
             value, settled = matrix.of(*pair).value, matrix.settled(*pair)
             colour = shade(value) if settled else (1.0, 1.0, 1.0)
-            ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, edgecolor="#d9dde1", linewidth=0.4))
+            ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=colour, edgecolor="#d9dde1", linewidth=0.4))
             ink = ("white" if abs(value) > 0.72 else plotting.INK) if settled else plotting.GREY
             style = "normal" if settled else "italic"
             weight = "bold" if settled else "normal"

@@ -33,6 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
@@ -275,15 +276,21 @@ def study(planned: pd.DataFrame, plan: Plan, *, judge: int = 0) -> pd.DataFrame:
             start = laziness.weights(run.fresh())
             model = runs.trained(run).model
             rows = measure(model, start, plan, seed=seed, own_eps=common_set.budget(run))
-            about = {"training": training, "paper": paper, "seed": seed, "parameters": describe(model).parameters}
+            about: dict[str, Any] = {
+                "training": training,
+                "paper": paper,
+                "seed": seed,
+                "parameters": describe(model).parameters,
+            }
             if judge and k == 0:
                 about |= judged(model, plan, judge, seed=seed, audited=training in AUDITED)
             parts.append(rows.assign(**about))
     table = pd.concat(parts, ignore_index=True)
     first = ["training", "paper", "seed", "parameters"]
     table = table[[*first, *table.columns.difference(first, sort=False)]]
-    numbers = table.select_dtypes("float").map(lambda value: float(f"{value:.4g}"))
-    return table.assign(**numbers)
+    for column in table.select_dtypes("float"):
+        table[column] = table[column].map(lambda value: float(f"{value:.4g}"))
+    return table
 
 
 def joined(study: pd.DataFrame, *, accuracy: float = 0.9) -> pd.DataFrame:

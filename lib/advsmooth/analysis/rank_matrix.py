@@ -52,8 +52,7 @@ class RankMatrix:
         places = self._places(first, second, *given)
         if len(set(places)) < len(places):
             raise ValueError(f"{first!r}, {second!r} given {list(given)!r}: allowed are columns that all differ")
-        chosen = np.ix_(places, places)
-        every = np.concatenate([self.value[None][:, *chosen], self.samples[:, *chosen]])
+        every = np.concatenate([self.value[None], self.samples])[:, places][:, :, places]
         precision = np.linalg.pinv(every, hermitian=True)
         scale = np.sqrt(precision[:, 0, 0] * precision[:, 1, 1])
         found = np.divide(-precision[:, 0, 1], scale, out=np.zeros_like(scale), where=scale > 0).clip(-1, 1)
