@@ -229,10 +229,11 @@ def measure(
         rows.append({"logits": name, **found, **fixed})
     table = pd.DataFrame(rows)
     if own_eps in (0.0, plan.eps):
-        own = table.loc[0, "curved adv" if own_eps else "curved"]
+        table["curved own"] = table["curved adv" if own_eps else "curved"].iloc[0]
     else:
-        own = curved(model, plan.x, plan.y, seed=seed, attack=PGD(eps=own_eps, steps=plan.steps // 2))
-    return table.assign(**{"curved own": own})[["logits", *COLUMNS, "temperature", "accuracy", "curved own"]]
+        attack = PGD(eps=own_eps, steps=plan.steps // 2)
+        table["curved own"] = curved(model, plan.x, plan.y, seed=seed, attack=attack)
+    return table[["logits", *COLUMNS, "temperature", "accuracy", "curved own"]]
 
 
 def judged(model: nn.Module, plan: Plan, images: int, *, seed: int, audited: bool = False) -> dict[str, float]:
