@@ -236,7 +236,8 @@ for ax, column, words in zip(
         ax.plot(own[column], own.robust, markersize=3, alpha=0.45, **look)
         ax.plot(centre[column], centre.robust, markersize=7.5, label=label, **look)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    wide = networks[column].max() > 50 * networks[column].min()
+    ax.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1,) if wide else (1, 2, 5)))
     ax.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
     ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
     title = f"rank correlation {matrix_figure.two_digits(M.of(column, 'robust').value)}"
@@ -247,9 +248,7 @@ plotting.finish(fig, note)
 # %% [markdown]
 # ## Where the papers disagree
 #
-# Eight pairs of statements pull in opposite directions, or seem to. Each is put to the table; the outcomes stand at the end of the page, and here is what they say.
-#
-# Numbers are those of the record on MNIST: correlations at the common temperature, differences of means over four seeds.
+# Eight pairs of statements pull in opposite directions, or seem to. Each is put to the table; the checks stand at the end of the page, and here is what they say. Numbers are those of the record on MNIST: correlations at the common temperature, differences of means over four seeds.
 #
 # 1. **Small in the inputs, or rough?** Finlay et al. make the input gradient small; Pang et al. hold a loss that is smooth in the input responsible for easy attacks. The gradient goes with robust error at 0.94. Its change goes the same way, 0.52, and still does at an equal gradient: rough networks here are *less* robust.
 #    One network shows what Pang et al. may have in mind. In the ResNet, by far the roughest, a single step has only half of PGD's successes, and AutoAttack breaks ten points more than our PGD. Roughness hides the way; it does not close it. See {doc}`what their theorem needs </notebooks/pang2022/weight_and_input_smoothness>`.

@@ -26,14 +26,17 @@ CORRELATIONS = {
     "rough-input": ("bend*", "robust", (), -1),
     "rough-at-equal-slope": ("bend*", "robust", ("slope*",), -1),
     "own-roughness": ("curved own", "robust", (), 1),
+    "same-budget": ("curved adv*", "robust", (), 1),
     "step-with-error": ("step*", "robust", (), 1),
     "curved-with-error": ("curved*", "robust", (), 1),
     "noise-protects": ("noise*", "robust", (), -1),
+    "noise-at-equal-slope": ("noise*", "robust", ("slope*",), -1),
     "together": ("curved*", "bend*", (), 1),
     "average-and-worst": ("stability*", "robust", (), 1),
     "average-at-equal-slope": ("stability*", "robust", ("slope*",), 1),
     "moving-protects": ("kappa", "robust", (), -1),
     "at-equal-error-and-margin": ("slope", "robust", ("clean", "margin"), 1),
+    "small-slope-autoattack": ("slope*", "autoattack", (), 1),
     "here-small-slope": ("slope*", "robust", (), 1),
 }
 """Of each check on a correlation: the two columns, those held equal, and the sign with which the page reports it."""
@@ -63,15 +66,23 @@ def columns_that_go_the_other_way(name):
     return reported(name, found.partial(first, second, given) if given else found.of(first, second), sign)
 
 
-@control(NAME, "mean-over-maximum")
-def a_maximum_that_orders_better():
+GAINS = {
+    "mean-over-maximum": ("slope*", "slope max*"),
+    "inputs-over-weights": ("slope*", "curved*"),
+    "scale-matters": ("slope max*", "slope max"),
+}
+
+
+@control(NAME, *GAINS)
+def the_other_column_orders_better(name):
+    better, worse = GAINS[name]
     g = np.random.default_rng(0)
     latent = np.repeat(np.arange(10.0), 3)
     good, poor = latent + 0.1 * g.normal(size=30), g.normal(size=30)
-    mean, largest = (poor, good) if held("mean-over-maximum") else (good, poor)
-    table = pd.DataFrame({"slope*": mean, "slope max*": largest, "robust": latent})
-    found = rank_matrix(table.assign(training=np.repeat(list("abcdefghij"), 3)), ["slope*", "slope max*", "robust"])
-    return reported("mean-over-maximum", found.gain("slope*", "slope max*", "robust"))
+    first, second = (poor, good) if held(name) else (good, poor)
+    table = pd.DataFrame({better: first, worse: second, "robust": latent})
+    found = rank_matrix(table.assign(training=np.repeat(list("abcdefghij"), 3)), [better, worse, "robust"], draws=200)
+    return reported(name, found.gain(better, worse, "robust"))
 
 
 @control(
