@@ -137,9 +137,9 @@ def one_table(seed: int = 0, images: int = 500) -> dict[str, float]:
     """
     digits = data.load("digits").take(images, seed=0)
     plan = common_table.Plan(
-        digits.x[:60], digits.y[:60], digits.x[60:120], digits.y[60:120], eps=0.05, restarts=1, batch=20
+        digits.x[:60], digits.y[:60], digits.x[60:120], digits.y[60:120], eps=0.1, restarts=1, batch=20
     )
-    planned = common_set.runs(digits, ["standard", "AT ε"], [seed], eps=0.05, epochs=8, rate=0.1, batch=50, m=16, L=3)
+    planned = common_set.runs(digits, ["standard", "AT ε"], [seed], eps=0.1, epochs=8, rate=0.1, batch=50, m=16, L=3)
     found: dict[str, float] = {}
     for name, run in zip(planned["training"], planned["run"], strict=True):
         model = run.fresh()
