@@ -33,6 +33,6 @@ def test_the_replay_of_two_numbers_is_the_same_twice_and_sees_its_arguments():
 def test_the_replay_of_one_table_is_the_same_twice_and_sees_its_arguments():
     first = replays.one_table(images=300)
     assert first == replays.one_table(images=300)
-    assert {"standard, as trained: slope", "AT ε, as trained: robust"} <= set(first)
+    assert {"standard, as trained: slope", "TV 0.01, as trained: robust"} <= set(first)
     assert first != replays.one_table(images=300, seed=1)
     assert all(value == value for value in replays.one_table().values()), "a NaN is equal to nothing, not to itself"
