@@ -79,14 +79,14 @@ cfg
 # %% [markdown]
 # ## One set of networks
 #
-# The standard network is a fully connected ReLU network of depth 3, trained by SGD on clean images. Every other training changes *one* thing, in the way of one paper; $\varepsilon$ is one budget in the maximum norm, at which all
+# The standard network is a fully connected ReLU network of depth 3, trained by SGD on clean images. Every other training changes *one* thing, in the way of one paper (in brackets, what had to change with it); $\varepsilon$ is one budget in the maximum norm, at which all
 # networks are judged, whatever they were trained with.
 #
 # | stands for | trainings |
 # |---|---|
-# | Liu et al. | adversarial training (AT) at $\varepsilon/2$, $\varepsilon$ and $2\varepsilon$; the last with the {doc}`gradual budget </notebooks/liu2020/schedules_and_sizes>` |
+# | Liu et al. | adversarial training (AT) at $\varepsilon/2$, $\varepsilon$ and $2\varepsilon$ (the last with the {doc}`gradual budget </notebooks/liu2020/schedules_and_sizes>`, without which it learned nothing) |
 # | Kanai et al. | AT at $\varepsilon$ with {doc}`EntropySGD </notebooks/kanai2021/entropy_in_training>`, with weight perturbation (AWP), and {doc}`TRADES </notebooks/kanai2021/trades_and_switching>` |
-# | Finlay et al. | a penalty on the mean input gradient ({doc}`TV </notebooks/finlay2018/defences_side_by_side>`) at two weights, and with the Lipschitz term |
+# | Finlay et al. | a penalty on the mean input gradient ({doc}`TV </notebooks/finlay2018/defences_side_by_side>`) at two weights, and with the Lipschitz term (weight gradients cut at length 1) |
 # | Zhu et al. | a quarter of the {doc}`width </notebooks/zhu2022/width_depth_initialisation>`, four times the width, twice the depth, LeCun's start, and a non-lazy start (outputs divided by 8) |
 # | Pang et al. | two convolutional networks, one with batch norm and shortcuts (ResNet) and one without (LeNet) |
 #
@@ -251,10 +251,10 @@ plotting.finish(fig, note)
 # Eight pairs of statements pull in opposite directions, or seem to. Each is put to the table; the checks stand at the end of the page, and here is what they say. Numbers are those of the record on MNIST: correlations at the common temperature, differences of means over four seeds.
 #
 # 1. **Small in the inputs, or rough?** Finlay et al. make the input gradient small; Pang et al. hold a loss that is smooth in the input responsible for easy attacks. The gradient goes with robust error at 0.94. Its change goes the same way, 0.52, and still does at an equal gradient: rough networks here are *less* robust.
-#    One network shows what Pang et al. may have in mind. In the ResNet, by far the roughest, a single step has only half of PGD's successes, and AutoAttack breaks ten points more than our PGD. Roughness hides the way; it does not close it. See {doc}`what their theorem needs </notebooks/pang2022/weight_and_input_smoothness>`.
+#    One network shows what Pang et al. may have in mind. In the ResNet, by far the roughest, a single step has little more than half of PGD's successes, and AutoAttack breaks ten points more than our PGD. Roughness hides the way; it does not close it. See {doc}`what their theorem needs </notebooks/pang2022/weight_and_input_smoothness>`.
 # 2. **Rougher, and yet more robust?** Liu et al.: a larger budget makes the landscape rougher. At $2\varepsilon$ the loss that was minimised is eight times as curved as that of the standard training, and the robust error 23 points lower. Measured at *one* budget the order turns round: the more curved the adversarial loss, the
 #    larger the error (0.75). "The loss" is another function for each budget ({doc}`sharper minima </notebooks/liu2020/sharper_minima>`).
-# 3. **Does smoothing the loss in the weights help?** For EntropySGD against plain AT neither the change of the gradient nor the robust error is resolved with four seeds, as on {doc}`its own pages </notebooks/kanai2021/flat_or_well_trained>`. Over all networks that change says nothing about robustness (−0.13).
+# 3. **Does smoothing the loss in the weights help?** For EntropySGD against plain AT neither the change of the gradient nor the robust error is resolved with four seeds, in line with {doc}`what table 2 can show </notebooks/kanai2021/trades_and_switching>`. Over all networks that change says nothing about robustness (−0.13).
 # 4. **Is flat in the weights good or bad?** Good, by Liu et al. and Kanai et al.; a sign of easy attacks, by Pang et al. Neither: curvature of the clean loss 0.24, variance of the gradient −0.13, both intervals holding zero. *At an equal input gradient* the noisier networks are the more robust ones (0.54), the direction of
 #    Pang et al.; we asked this after seeing the record, so it is a hypothesis.
 # 5. **Do weights and inputs go together?** By the theorem of Pang et al. smooth weights give smooth inputs; by {doc}`the trade-off of Kanai et al. </notebooks/kanai2021/inside_and_on_the_sphere>` one is bought with the other. Over all networks curvature and change of the input gradient have nothing to do with each other (0.01). The Lipschitz penalty does
