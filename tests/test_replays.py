@@ -28,3 +28,11 @@ def test_the_replay_of_two_numbers_is_the_same_twice_and_sees_its_arguments():
     assert first == replays.two_numbers(images=60)
     assert {"undefended: distance, all", "l2-TV 0.1 + Lip 1: steepest in the box"} <= set(first)
     assert first != replays.two_numbers(images=60, seed=1)
+
+
+def test_the_replay_of_one_table_is_the_same_twice_and_sees_its_arguments():
+    first = replays.one_table(images=300)
+    assert first == replays.one_table(images=300)
+    assert {"standard, as trained: slope", "TV 0.01, as trained: robust"} <= set(first)
+    assert first != replays.one_table(images=300, seed=1)
+    assert all(value == value for value in replays.one_table().values()), "a NaN is equal to nothing, not to itself"

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("list", help="list the pages and what they say")
     commands.add_parser("scoreboard", help="write the scoreboard page from what the executed pages say")
     commands.add_parser("errata", help="write the first page of the errata from what the executed pages show")
+    commands.add_parser("answer", help="draw the picture of the home page from the record of synthesis/one_table")
     commands.add_parser("reference", help="write the reference of the library, for the site")
     commands.add_parser("records", help="say which recorded results still stand")
     download = commands.add_parser("download", help="fetch a data set, verified, to ADVSMOOTH_DATA or data/cache")
@@ -80,6 +81,13 @@ def _errata(_: argparse.Namespace) -> int:
     return 0
 
 
+def _answer(_: argparse.Namespace) -> int:
+    from advsmooth import answer
+
+    print(answer.write())
+    return 0
+
+
 def _reference(_: argparse.Namespace) -> int:
     from advsmooth import reference
 
@@ -113,6 +121,7 @@ _COMMANDS = {
     "list": _list,
     "scoreboard": _scoreboard,
     "errata": _errata,
+    "answer": _answer,
     "reference": _reference,
     "records": _records,
     "download": _download,

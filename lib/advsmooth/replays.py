@@ -7,9 +7,17 @@ A record stores what one of these functions returns and runs it again when the c
 from __future__ import annotations
 
 from advsmooth import data
-from advsmooth.analysis import adversarial_statistics, attack_detection, flatness, robustness_metrics, sharpness
+from advsmooth.analysis import (
+    adversarial_statistics,
+    attack_detection,
+    common_table,
+    flatness,
+    laziness,
+    robustness_metrics,
+    sharpness,
+)
 from advsmooth.attacks.gradient import PGD
-from advsmooth.training import loop, published
+from advsmooth.training import common_set, loop, published
 
 
 def sharper_minima(eps: float = 0.1, seed: int = 0, steps: int = 20, images: int = 100, k: int = 3) -> dict[str, float]:
@@ -117,4 +125,29 @@ def two_numbers(seed: int = 0, images: int = 150) -> dict[str, float]:
         found |= dict(zip(names, rows["value"], strict=True))
         steep = robustness_metrics.steepest_around(model, digits.x, [0.5], name=name, seed=seed, starts=8, steps=5)
         found[f"{name}: steepest in the box"] = float(steep["value"].iloc[-1])
+    return found
+
+
+def one_table(seed: int = 0, images: int = 500) -> dict[str, float]:
+    """Two networks of the common set on digits after twelve epochs: all columns of the common table.
+
+    Args:
+        seed: of the networks and of what is measured.
+        images: of the digits.
+    """
+    digits = data.load("digits").take(images, seed=0)
+    plan = common_table.Plan(
+        digits.x[:60], digits.y[:60], digits.x[60:120], digits.y[60:120], eps=0.1, restarts=1, batch=20
+    )
+    planned = common_set.runs(
+        digits, ["standard", "TV 0.01"], [seed], eps=0.1, epochs=12, rate=0.1, batch=50, m=16, L=3
+    )
+    found: dict[str, float] = {}
+    for name, run in zip(planned["training"], planned["run"], strict=True):
+        model = run.fresh()
+        start = laziness.weights(model)
+        model = loop.train(model, digits, run.recipe, seed=seed).model
+        table = common_table.measure(model, start, plan, seed=seed, own_eps=common_set.budget(run))
+        for logits, row in table.set_index("logits").iterrows():
+            found |= {f"{name}, {logits}: {column}": float(row[column]) for column in common_table.COLUMNS}
     return found
