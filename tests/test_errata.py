@@ -108,5 +108,5 @@ def test_a_section_states_the_erratum_in_the_words_of_the_file(entry):
 def test_the_first_page_lists_every_erratum(tmp_path):
     said = errata.write(tmp_path / "errata.md")
     text = (tmp_path / "errata.md").read_text()
-    assert all(f"[{entry.code}](" in text for entry in errata.every())
+    assert all(f"`{entry.code} <{entry.name}>`" in text for entry in errata.every())
     assert said.startswith("errata: ")

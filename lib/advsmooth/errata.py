@@ -204,8 +204,8 @@ def render() -> str:
     """The chapter's first page: what there is, how grave, and how to object."""
     said = outcomes()
     rows = "\n".join(
-        f"| [{entry.code}](../notebooks/{entry.paper}/errata.ipynb) | {entry.title} | {entry.place} "
-        f"| {entry.severity} | {said.get(entry.code, 'no section yet')} | {_pages_of(entry)} |"
+        f"| {{prf:ref}}`{entry.code} <{entry.name}>` | {entry.title}<br><small>{entry.place}</small> | {entry.severity} "
+        f"| {said.get(entry.code, 'no section yet')} | {_pages_of(entry)} |"
         for entry in every()
     )
     meanings = "\n".join(f"| {name} | {meaning} |" for name, meaning in SEVERITIES.items())
@@ -217,8 +217,8 @@ machine. *Shown* follows from the checks by rule: the printed statement fails on
 repair hold. Most are slips that leave the conclusions of their paper intact. The texts of Zhu et al. and Pang et al.
 that we worked from are incomplete; what we say of them is about a reconstruction.
 
-| code | what | where | severity | outcome | on the page |
-|---|---|---|---|---|---|
+| code | what, and where | severity | outcome | on the page |
+|---|---|---|---|---|
 {rows}
 
 | severity | meaning |

@@ -253,7 +253,9 @@ def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
     """
     from joblib import Parallel, delayed
 
-    failures, taken, started = [], {}, time.perf_counter()
+    failures: list[str] = []
+    taken: dict[str, float] = {}
+    started = time.perf_counter()
     results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_attempt)(page) for page in chosen)
     for done, (key, outcome, seconds) in enumerate(results, start=1):
         elapsed = time.perf_counter() - started
@@ -265,7 +267,10 @@ def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
         if failed:
             failures.append(outcome)
     if len(taken) > 5:
-        print("slowest: " + ", ".join(f"{key} {taken[key]:.0f} s" for key in sorted(taken, key=taken.get)[:-6:-1]))
+        print(
+            "slowest: "
+            + ", ".join(f"{key} {taken[key]:.0f} s" for key in sorted(taken, key=lambda key: -taken[key])[:5])
+        )
     return failures
 
 

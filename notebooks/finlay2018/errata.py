@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # Errata to Finlay et al. 2018
+# # Errata of Finlay et al. 2018
 #
 # *What is wrong, loose or unstated in the paper as printed, what is true instead, and how can you check it yourself?*
 #

@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # Errata to Kanai et al. 2021
+# # Errata of Kanai et al. 2021
 #
 # *What is wrong, loose or unstated in the paper as printed, what is true instead, and how can you check it yourself?*
 #

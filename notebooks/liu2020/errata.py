@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # Errata of Liu et al.
+# # Errata of Liu et al. 2020
 #
 # *What in {cite:t}`liu2020` is wrong, loose or unstated, and what should stand there instead?*
 #

@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # Erratum of Pang et al.
+# # Errata of Pang et al. 2022
 #
 # *Does a loss that is smooth in the weights have to be smooth in the input, as the one theorem of {cite:t}`pang2022` that we have says?*
 #

@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # Errata of Zhu et al.
+# # Errata of Zhu et al. 2022
 #
 # *Which statements of {cite:t}`zhu2022` on width, depth and initialisation stand, which do not, and what should stand there instead?*
 #
