@@ -204,8 +204,8 @@ def render() -> str:
     """The chapter's first page: what there is, how grave, and how to object."""
     said = outcomes()
     rows = "\n".join(
-        f"| {{prf:ref}}`{entry.code} <{entry.name}>` | {entry.title}<br><small>{entry.place}</small> | {entry.severity} "
-        f"| {said.get(entry.code, 'no section yet')} | {_pages_of(entry)} |"
+        f"| {{prf:ref}}`{entry.code} <{entry.name}>` | {entry.title}<br><small>{entry.place}</small> "
+        f"| {entry.severity} | {said.get(entry.code, 'no section yet')} | {_pages_of(entry)} |"
         for entry in every()
     )
     meanings = "\n".join(f"| {name} | {meaning} |" for name, meaning in SEVERITIES.items())
