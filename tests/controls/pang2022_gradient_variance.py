@@ -5,7 +5,9 @@ opposite way to what the page found, and judged by the functions of the page.
 """
 
 import copy
+import functools
 
+import negative_controls
 import numpy as np
 import pandas as pd
 import sympy as sp
@@ -13,25 +15,16 @@ import torch
 from negative_controls import control
 from torch import nn
 
-from advsmooth import checks, data, pages, settings
+from advsmooth import checks, data, settings
 from advsmooth.analysis import roughness, variance
 from advsmooth.analysis import searched_study as study
 from advsmooth.theory import clipped_gradients as theory
 from advsmooth.training import searched
 
 CLAIM = "pang2022-obs-gradvar"
-PAGE = next((p for p in pages.every() if p.key == "pang2022/gradient_variance"), None)
-STORED = (
-    {c["name"]: c["outcome"] for v in PAGE.verdicts() for c in v["checks"]} if PAGE and PAGE.notebook.exists() else {}
-)
 
 
-def other_way(name, make, holds, fails):
-    """The check of the input that makes it come out otherwise than on the page."""
-    good, bad = make(holds), make(fails)
-    assert good.held
-    assert not bad.held
-    return bad if STORED.get(name) == "held" else good
+other_way = functools.partial(negative_controls.other_way, "pang2022/gradient_variance")
 
 
 def networks(gap):

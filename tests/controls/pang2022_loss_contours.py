@@ -3,12 +3,15 @@
 Directions may turn when a record is renewed; their controls are as in :mod:`controls.pang2022_gradient_variance`.
 """
 
+import functools
+
+import negative_controls
 import numpy as np
 import pandas as pd
 import torch
 from negative_controls import control
 
-from advsmooth import checks, data, pages, settings
+from advsmooth import checks, data, settings
 from advsmooth.analysis import curvature, landscape, roughness
 from advsmooth.analysis import searched_study as study
 from advsmooth.analysis.empirical import mean_loss
@@ -16,19 +19,10 @@ from advsmooth.analysis.parameter_space import flat
 from advsmooth.training import searched
 
 CONTOUR, TRAINABILITY = "pang2022-def-loss-contour", "pang2022-obs-trainability"
-PAGE = next((p for p in pages.every() if p.key == "pang2022/loss_contours"), None)
-STORED = (
-    {c["name"]: c["outcome"] for v in PAGE.verdicts() for c in v["checks"]} if PAGE and PAGE.notebook.exists() else {}
-)
 DIGITS = data.load("digits", "train").take(8, seed=0).to("cpu", torch.float64)
 
 
-def other_way(name, make, holds, fails):
-    """The check of the input that makes it come out otherwise than on the page."""
-    good, bad = make(holds), make(fails)
-    assert good.held
-    assert not bad.held
-    return bad if STORED.get(name) == "held" else good
+other_way = functools.partial(negative_controls.other_way, "pang2022/loss_contours")
 
 
 def judged(name, found):

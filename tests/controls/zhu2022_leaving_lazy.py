@@ -12,29 +12,14 @@ import pandas as pd
 import sympy as sp
 import torch
 import z3
-from negative_controls import control
+from negative_controls import control, other_way
 
-from advsmooth import checks, pages, settings
+from advsmooth import checks, settings
 from advsmooth.analysis import laziness, movement
 from advsmooth.models import fcn
 from advsmooth.theory import leaving_lazy
 
-PAGE = "zhu2022/leaving_lazy"
 A2, T2, K, F2, F3 = (f"zhu2022-{k}" for k in ("assump2", "thm2", "def-kappa", "fig2", "fig3"))
-
-
-def other_way(claim_id, name, make, holds, fails):
-    """The check of the input that makes it come out otherwise than on the page."""
-    good, bad = make(holds), make(fails)
-    assert good.held
-    assert not bad.held
-    page = next(p for p in pages.every() if p.key == PAGE)
-    outcomes = {
-        (v["claim"], c["name"]): c["outcome"]
-        for v in (page.verdicts() if page.notebook.exists() else [])
-        for c in v["checks"]
-    }
-    return bad if outcomes.get((claim_id, name)) == "held" else good
 
 
 E1, E2, E3, C, Y, F = z3.Reals("e1 e2 e3 C y f")

@@ -13,16 +13,15 @@ import pandas as pd
 import sympy as sp
 import torch
 import z3
-from negative_controls import control
+from negative_controls import control, other_way
 from scipy import stats
 
-from advsmooth import checks, claims, pages, settings
+from advsmooth import checks, claims, settings
 from advsmooth.analysis import homogeneity, networks_and_bound, stability, width_and_depth
 from advsmooth.models import fcn
 from advsmooth.theory import lazy_bound
 from advsmooth.theory.initialisation import Response, ball_mean_square
 
-PAGE = "zhu2022/what_the_bound_says"
 THM1, TAB1, TAB2, FIG1, TAB3 = (claims.claim(f"zhu2022-{k}").id for k in ("thm1", "tab1", "tab2", "fig1", "tab3"))
 D, OUT, M = 16, 10, 16
 m, L, d, o, K = sp.symbols("m L d o K", positive=True)
@@ -30,20 +29,6 @@ m, L, d, o, K = sp.symbols("m L d o K", positive=True)
 
 def g(seed=0):
     return settings.generator(seed)
-
-
-def other_way(claim_id, name, make, holds, fails):
-    """The check of the input that makes it come out otherwise than on the page."""
-    good, bad = make(holds), make(fails)
-    assert good.held
-    assert not bad.held
-    page = next(p for p in pages.every() if p.key == PAGE)
-    outcomes = {
-        (v["claim"], c["name"]): c["outcome"]
-        for v in (page.verdicts() if page.notebook.exists() else [])
-        for c in v["checks"]
-    }
-    return bad if outcomes.get((claim_id, name)) == "held" else good
 
 
 # ---------------------------------------------------------------- before training

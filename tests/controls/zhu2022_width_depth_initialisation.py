@@ -7,28 +7,12 @@ outcome is not the page's is returned.
 
 import numpy as np
 import pandas as pd
-from negative_controls import control
+from negative_controls import control, other_way
 
-from advsmooth import checks, data, pages
+from advsmooth import checks, data
 from advsmooth.analysis import phase_transition, width_and_depth
 from advsmooth.analysis.width_and_depth import Cell
 from advsmooth.theory.initialisation import Response
-
-PAGE = "zhu2022/width_depth_initialisation"
-
-
-def other_way(claim_id, name, make, holds, fails):
-    """The check of the input that makes it come out otherwise than on the page."""
-    good, bad = make(holds), make(fails)
-    assert good.held
-    assert not bad.held
-    page = next(p for p in pages.every() if p.key == PAGE)
-    outcomes = {
-        (v["claim"], c["name"]): c["outcome"]
-        for v in (page.verdicts() if page.notebook.exists() else [])
-        for c in v["checks"]
-    }
-    return bad if outcomes.get((claim_id, name)) == "held" else good
 
 
 def shape(levels):
