@@ -79,6 +79,10 @@ class Visit:
     def open(self, file):
         self.page.goto(self.address + file)
         self.page.evaluate("() => window.MathJax?.startup?.promise")
+        # Colours that are still changing from light to dark have no contrast worth measuring.
+        self.page.add_style_tag(
+            content="*, *::before, *::after { transition: none !important; animation: none !important }"
+        )
         return self.page
 
 
