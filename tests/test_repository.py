@@ -207,6 +207,11 @@ def test_the_exports_are_the_table(tmp_path):
     assert sum(map(int, re.findall(r"</span> (\d+)", line))) == len(rows)
 
 
+def test_the_badge_of_the_readme_is_true():
+    stored = (BOOK / "_static" / "claims.svg").read_text()
+    assert stored == scoreboard.badge(scoreboard.rows()), "write it again with scoreboard.badge"
+
+
 def test_the_small_pictures_count_every_claim_once_by_paper_and_once_by_kind():
     rows = scoreboard.rows()
     text = scoreboard.render(rows)

@@ -17,10 +17,11 @@ from typing import Any
 
 from docutils import nodes
 
-from advsmooth import claims, pages
-from advsmooth.places import NOTEBOOKS
+from advsmooth import claims, pages, records
+from advsmooth.places import NOTEBOOKS, RECORDED
 
 DOWNLOADS = "_downloads/pages"
+RECORDS = "_downloads/recorded"
 _SCALES = re.compile(r"^scale: str = .*#\s*(.+)$", re.MULTILINE)
 
 
@@ -41,6 +42,7 @@ def render(page: pages.Page, root: str) -> str:
         f"papermill notebooks/{page.key}.ipynb out.ipynb -p seed 3</pre>"
         f"<p>The stored outputs were made at <code>quick</code> on {made['executed']}, in {made['seconds']:.0f} "
         f"seconds on one core. Scales: {scales}. Parameters: the first cell. Download {files}.</p></details>"
+        f"{_recorded(page, root)}"
         f"<details><summary>What it uses of the library</summary>{_library(page, root)}</details></aside>"
     )
 
@@ -59,6 +61,18 @@ def _finding(found: dict[str, Any]) -> str:
         f'<li><a href="#findings-{found["name"]}"><span class="badge">{found.get("outcome", "findings")}</span> '
         f"{html.escape(found['title'])}</a></li>"
     )
+
+
+def _recorded(page: pages.Page, root: str) -> str:
+    """The larger runs that the page shows: on what, on which device, how long, from which commit; and their files."""
+    rows = []
+    for record in sorted(records.every(page.key), key=lambda r: str(r.provenance["date"]), reverse=True):
+        made = record.provenance
+        place = f"{root}{RECORDS}/{page.key}.{made['label']}"
+        files = " and ".join(f'<a href="{place}{suffix}" download>{suffix}</a>' for suffix in (".csv", ".json"))
+        words = html.escape(f"{record.summary()}; {made.get('threads', 1)} thread(s); commit {made['commit'][:8]}")
+        rows.append(f"<li>{words}: {files}</li>")
+    return f"<details><summary>Recorded runs</summary><ul>{''.join(rows)}</ul></details>" if rows else ""
 
 
 def _words(page: pages.Page, pattern: re.Pattern[str]) -> str:
@@ -101,15 +115,16 @@ def insert(app: Any, tree: nodes.document) -> None:
 
 
 def copy_files(app: Any, error: Exception | None) -> None:
-    """Offer both files of every page."""
+    """Offer both files of every page, and the records."""
     if error is not None or app.builder.format != "html":
         return
-    for page in pages.every():
-        for path in (page.script, page.notebook):
-            if path.exists():
-                target = Path(app.outdir) / DOWNLOADS / path.relative_to(NOTEBOOKS)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+    found = [(NOTEBOOKS, DOWNLOADS, path) for page in pages.every() for path in (page.script, page.notebook)]
+    found += [(RECORDED, RECORDS, path) for path in RECORDED.glob("*/*.*")]
+    for folder, offered, path in found:
+        if path.exists():
+            target = Path(app.outdir) / offered / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def setup(app: Any) -> dict[str, Any]:
