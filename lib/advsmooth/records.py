@@ -36,7 +36,7 @@ from advsmooth.places import LOCK, RECORDED, ROOT
 from advsmooth.settings import SCALES, Settings
 
 REPLAY_RTOL = 1e-4
-"""Relative difference a replay may show on another device or with other versions; on the same, none."""
+"""Relative difference a replay may show on another device, with other versions or threads; on the same, none."""
 
 _REQUIRED = (
     "page",
@@ -252,7 +252,9 @@ def status(record: Record) -> tuple[str, str]:
         again = replay.run()
     except DataError as error:
         return "unknown", f"the code has changed and the replay needs data that is not here ({error})"
-    same = record.provenance["versions"] == versions() and record.provenance["device"] == device_name("cpu")
+    # Another number of threads adds up in another order, as another device does.
+    here = (versions(), device_name("cpu"), torch.get_num_threads())
+    same = (record.provenance["versions"], record.provenance["device"], record.provenance.get("threads", 1)) == here
     rtol = 0.0 if same else REPLAY_RTOL
     for name, recorded in replay.metrics.items():
         if name not in again or not np.isclose(again[name], recorded, rtol=rtol, atol=0.0):
