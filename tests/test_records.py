@@ -81,11 +81,12 @@ def test_changed_code_with_other_numbers_is_stale(saved):
     assert (state, "replay gives distance" in why) == ("stale", True)
 
 
-def test_on_another_device_the_replay_may_differ_in_the_last_digits(saved):
+@pytest.mark.parametrize("elsewhere", [{"device": "another device"}, {"threads": 96}], ids=["device", "threads"])
+def test_elsewhere_the_replay_may_differ_in_the_last_digits(saved, elsewhere):
     replay = json.loads(saved.read_text())["replay"]
     for factor, state in ((1 + 1e-6, "current"), (1.01, "stale")):
         metrics = {name: value * factor for name, value in replay["metrics"].items()}
-        edit(saved, code={}, device="another device", replay=replay | {"metrics": metrics})
+        edit(saved, code={}, replay=replay | {"metrics": metrics}, **elsewhere)
         assert records.status(records.read(saved))[0] == state
 
 
