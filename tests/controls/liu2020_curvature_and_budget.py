@@ -8,6 +8,7 @@ import numpy as np
 import sympy as sp
 import torch
 import z3
+from bare_checks import equal, every
 from negative_controls import control
 
 from advsmooth import checks, data, settings
@@ -25,14 +26,6 @@ BUDGETS = (0.0, 0.4, 1.0)
 
 def normal(seed, *shape):
     return torch.randn(*shape, generator=settings.generator(seed), dtype=torch.float64)
-
-
-def every(name, cases):
-    return checks.every(name, "", cases=cases, sample="")
-
-
-def equal(name, measured, expected, atol):
-    return checks.equal(name, "", measured=measured, expected=expected, atol=atol, sample="")
 
 
 # --- the closed form ------------------------------------------------------------------------------------------------

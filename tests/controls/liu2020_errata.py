@@ -7,9 +7,10 @@ import numpy as np
 import sympy as sp
 import torch
 import z3
+from bare_checks import at_most, equal, every, identity, implies
 from negative_controls import control
 
-from advsmooth import checks, claims, settings
+from advsmooth import claims, settings
 from advsmooth.models import table2
 from advsmooth.theory import budget_curvature as bc
 from advsmooth.theory import gradient_scattering as gs
@@ -29,26 +30,6 @@ X = torch.tensor([1.0, -0.6], dtype=torch.float64)
 
 def L_(number):  # noqa: N802
     return f"liu2020-L{number}"
-
-
-def implies(name, assumptions, conclusion, role="derivation"):
-    return checks.implies(name, "", assumptions=assumptions, conclusion=conclusion, role=role)
-
-
-def identity(name, left, right):
-    return checks.identity(name, "", left=left, right=right)
-
-
-def at_most(name, measured, bound):
-    return checks.at_most(name, "", measured=measured, bound=bound, sample="")
-
-
-def equal(name, measured, expected, atol):
-    return checks.equal(name, "", measured=measured, expected=expected, atol=atol, sample="")
-
-
-def every(name, cases):
-    return checks.every(name, "", cases=cases, sample="")
 
 
 def sgd(wave, steps=1024, *, start=0.0, noise=0.0, runs=16):

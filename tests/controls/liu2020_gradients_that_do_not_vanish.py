@@ -6,6 +6,7 @@ import numpy as np
 import sympy as sp
 import torch
 import z3
+from bare_checks import implies
 from negative_controls import control
 
 from advsmooth import checks, settings
@@ -22,10 +23,6 @@ def wave(start=0.0, noise=0.5, steps=1024, eps=1.0, kappa=4.0, x=0.0, runs=16):
     return lg.on_wave(
         lg.Wave(x, eps, kappa), start=start, noise=noise, steps=steps, runs=runs, generator=settings.generator(0)
     )
-
-
-def implies(name, assumptions, conclusion):
-    return checks.implies(name, "", assumptions=assumptions, conclusion=conclusion)
 
 
 # ---------------------------------------------------------------- theorem 2: the printed argument

@@ -5,6 +5,7 @@ import math
 import sympy as sp
 import torch
 import z3
+from bare_checks import at_most, equal, identity
 from negative_controls import control
 
 from advsmooth import checks, settings
@@ -16,18 +17,6 @@ W = sp.Matrix(2, 2, sp.symbols("w11 w12 w21 w22"))
 V = sp.Matrix(2, 2, sp.symbols("v11 v12 v21 v22"))
 X, U = (sp.Matrix(sp.symbols(f"{letter}1 {letter}2")) for letter in "xu")
 z1, z2, t, lam = sp.symbols("z1 z2 t lambda")
-
-
-def at_most(name, measured, bound):
-    return checks.at_most(name, "", measured=measured, bound=bound, sample="")
-
-
-def equal(name, measured, expected, atol):
-    return checks.equal(name, "", measured=measured, expected=expected, atol=atol, sample="", role="derivation")
-
-
-def identity(name, left, right):
-    return checks.identity(name, "", left=left, right=right)
 
 
 def square_of_first(z):
@@ -107,7 +96,13 @@ def without_the_bias():
     net, points, labels = network()
     before = wi.local_smoothness(net, points[:1], labels[:1])
     after = wi.local_smoothness(net.stretched(10.0, points[1]), points[:1], labels[:1])
-    return equal("stretched", [*(after.layers / before.layers)[0], after.input[0] / before.input[0] / 100], 1.0, 1e-9)
+    return equal(
+        "stretched",
+        [*(after.layers / before.layers)[0], after.input[0] / before.input[0] / 100],
+        1.0,
+        1e-9,
+        role="derivation",
+    )
 
 
 @control(P1, "mended")
@@ -119,7 +114,7 @@ def the_smallest_singular_value():
 @control(P1, "tight")
 def four_units():
     found = wi.local_smoothness(*network())
-    return equal("tight", found.input / found.repaired, 1.0, 1e-9)
+    return equal("tight", found.input / found.repaired, 1.0, 1e-9, role="derivation")
 
 
 @control(P1, "any-step")

@@ -7,9 +7,10 @@ import numpy as np
 import sympy as sp
 import torch
 import z3
+from bare_checks import agrees, at_most, equal, every, identity, implies
 from negative_controls import control
 
-from advsmooth import checks, settings
+from advsmooth import settings
 from advsmooth.analysis import gradient_change, homogeneity, stability
 from advsmooth.models import fcn
 from advsmooth.theory import gram, lazy_bound, rescaling
@@ -22,30 +23,6 @@ INPUTS = torch.nn.functional.normalize(torch.randn(50, D, generator=settings.gen
 
 def response(scheme, m, L):
     return theory.Response(fcn.initialisation(scheme, D, m, OUT), m, OUT, L)
-
-
-def implies(name, assumptions, conclusion):
-    return checks.implies(name, "", assumptions=assumptions, conclusion=conclusion)
-
-
-def identity(name, left, right):
-    return checks.identity(name, "", left=left, right=right)
-
-
-def at_most(name, measured, bound):
-    return checks.at_most(name, "", measured=measured, bound=bound, sample="")
-
-
-def equal(name, measured, expected, atol):
-    return checks.equal(name, "", measured=measured, expected=expected, atol=atol, sample="")
-
-
-def every(name, cases):
-    return checks.every(name, "", cases=cases, sample="")
-
-
-def agrees(name, estimate, error, exact):
-    return checks.agrees(name, "", estimate=estimate, standard_error=error, exact=exact, sample="")
 
 
 # ---------------------------------------------------------------- Z1
