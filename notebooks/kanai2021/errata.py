@@ -85,16 +85,6 @@ cfg
 
 
 # %% tags=["hide-input"]
-def in_basis(size):
-    """S of this size with symbols for entries, and K in the basis of the normal and the tangent space."""
-    s = sympy.Matrix(size, size, lambda i, j: sympy.Symbol(f"s{min(i, j)}{max(i, j)}"))
-    k = sympy.zeros(size + 2, size + 2)
-    k[0, 1] = k[1, 0] = 1
-    k[1, 1:] = sympy.Matrix([sympy.symbols(f"h p1:{size + 1}")])
-    k[2:, 1], k[2:, 2:] = k[1, 2:].T, s
-    return s, k
-
-
 def squares(matrix):
     """Sum of squared entries, each simplified first: zero if and only if the matrix is."""
     return sum(sympy.simplify(entry) ** 2 for entry in matrix)
@@ -126,7 +116,7 @@ k1 = [
     checks.identity(
         "determinant",
         "det K = -det S for d = 2, 3 and 4 (sum of squared differences)",
-        left=sum(sympy.expand(k.det() + s.det()) ** 2 for s, k in map(in_basis, (1, 2, 3))),
+        left=sum(sympy.expand(k.det() + s.det()) ** 2 for s, k in map(oa.symbolic_bordered, (1, 2, 3))),
         right=0,
     ),
     checks.implies(
@@ -955,7 +945,7 @@ for h in (1.0, 0.1):
 pushed = torch.tensor(pushed, dtype=F64)
 h_8, lam_8 = sympy.symbols("h lambda")
 k_8 = sympy.Matrix([[0, 1, 0], [1, -h_8, 0], [0, 0, -1]])
-s_8, big_8 = in_basis(2)
+s_8, big_8 = oa.symbolic_bordered(2)
 c_z, h_z, speed_z, inner_z, push_z = z3.Reals("c h v vSv C")
 k8 = [
     checks.identity(

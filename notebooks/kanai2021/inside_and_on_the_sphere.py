@@ -861,22 +861,9 @@ prop1 = [
 # ## Checks of the two lemmas
 
 # %% tags=["hide-input"]
-h1, h2, h3, h4, h5, h6 = sp.symbols("h1:7", real=True)
-hn, p1, p2, p3, mu_, eps_, lam = sp.symbols("h_n p1 p2 p3 mu epsilon lambda", real=True)
-
-
-def in_basis(size):
-    """Tangent Hessian S of this size and the bordered Hessian K in the basis (n, T), with symbols for entries."""
-    s = sp.Matrix([[h1, h2, h3], [h2, h4, h5], [h3, h5, h6]])[:size, :size]
-    row = sp.Matrix([[p1, p2, p3]])[:, :size]
-    k = sp.zeros(size + 2, size + 2)
-    k[0, 1] = k[1, 0] = 1
-    k[1, 1], k[1, 2:], k[2:, 1], k[2:, 2:] = hn, row, row.T, s
-    return s, row, k
-
-
-dets = sum(sp.expand(k.det() + s.det()) ** 2 for s, _, k in map(in_basis, (1, 2, 3)))
-s2, row2, k2 = in_basis(2)
+mu_, eps_, lam = sp.symbols("mu epsilon lambda", real=True)
+dets = sum(sp.expand(k.det() + s.det()) ** 2 for s, k in map(oa.symbolic_bordered, (1, 2, 3)))
+s2, k2 = oa.symbolic_bordered(2)
 inverse = k2.inv()[2:, 2:] - s2.inv()
 a11, a12, a22, b11, b12, b21, b22, c11, c12, c22, t1, t2 = sp.symbols("a11 a12 a22 b11 b12 b21 b22 c11 c12 c22 t1 t2")
 quad_a, quad_b = sp.Matrix([[a11, a12], [a12, a22]]), sp.Matrix([[b11, b12], [b21, b22]])

@@ -28,18 +28,9 @@ def algebra(rule, wrong):
         control(claim, name)(lambda name=name, given=given: getattr(checks, rule)(name, "", **given))
 
 
-def in_basis(size):
-    s = sympy.Matrix(size, size, lambda i, j: sympy.Symbol(f"s{min(i, j)}{max(i, j)}"))
-    k = sympy.zeros(size + 2, size + 2)
-    k[0, 1] = k[1, 0] = 1
-    k[1, 1:] = sympy.Matrix([sympy.symbols(f"h p1:{size + 1}")])
-    k[2:, 1], k[2:, 2:] = k[1, 2:].T, s
-    return s, k
-
-
 # --- identities with one slip each --------------------------------------------------------------------------------
 
-S, K = in_basis(1)
+S, K = oa.symbolic_bordered(1)
 a, b, c, d, e, g, h, m, r, s, t, v, w, x, y, z = sympy.symbols("a b c d e g h m r s t v w x y z", positive=True)
 Z, M_I, M_J, S_IJ, T_I, T_J, DELTA = sympy.symbols("Z M_i M_j S_ij t_i t_j delta", positive=True)
 D_Z, D_M = g * (M_J - T_J * Z), g * (S_IJ - T_J * M_I)

@@ -262,21 +262,15 @@ def adversary_that_lowers_the_loss():
     return checks.every("adds", "", cases=drop > -1e-9, sample="")
 
 
-def in_basis():
-    h, k, m, n, p, q = sp.symbols("h k m n p q", real=True)
-    s = sp.Matrix([[h, k], [k, m]])
-    return s, sp.Matrix([[0, 1, 0, 0], [1, n, p, q], [0, p, h, k], [0, q, k, m]])
-
-
 @control(LEM5, "determinant")
 def determinant_with_the_sign_of_the_paper():
-    s, k = in_basis()
+    s, k = oa.symbolic_bordered(2)
     return checks.identity("determinant", "", left=sp.expand(k.det() - s.det()) ** 2, right=0)
 
 
 @control(LEM5, "inverse-block")
 def matrix_without_its_border():
-    s, k = in_basis()
+    s, k = oa.symbolic_bordered(2)
     difference = k[1:, 1:].inv()[1:, 1:] - s.inv()
     return checks.identity("inverse-block", "", left=sum(sp.simplify(e) ** 2 for e in difference), right=0)
 

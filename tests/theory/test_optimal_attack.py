@@ -1,6 +1,8 @@
 """Local maxima on the ball and how they move: closed forms, dense listings and differences."""
 
+import numpy as np
 import pytest
+import sympy
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -214,3 +216,19 @@ def test_scaled_inputs_have_the_constant_of_a_smaller_budget():
     assert torch.allclose(scaled.exact, small.exact, rtol=1e-6)
     assert torch.allclose(scaled.measured, scaled.exact, rtol=1e-4)
     assert (scaled.exact <= scaled.bound * (1 + 1e-9)).all()
+
+
+def test_the_symbolic_border_has_the_entries_of_the_numeric_one():
+    """The entries of a random critical point, put into the symbols, give its bordered Hessian back."""
+    g = settings.generator(3)
+    for size in (1, 2, 3):
+        s, k = oa.symbolic_bordered(size)
+        assert s.is_symmetric()
+        assert k.is_symmetric()
+        assert (k[0, 0], k[0, 1], k[0, 2:]) == (0, 1, sympy.zeros(1, size))
+        point = oa.draw_critical(1, size + 1, 1.0, g)
+        basis = torch.cat([point.normal[0][:, None], oa.tangent_basis(point.normal)[0]], 1)
+        turned = torch.block_diag(torch.ones(1, 1, dtype=basis.dtype), basis)
+        numeric = (turned.T @ point.bordered[0] @ turned).numpy()
+        values = {k[i, j]: numeric[i, j] for i in range(1, size + 2) for j in range(i, size + 2)}
+        assert np.abs(np.array(k.subs(values), dtype=float) - numeric).max() < 1e-12

@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import sympy
 import torch
 from torch import Tensor
 from torch.func import grad, jacrev, vmap
@@ -132,6 +133,23 @@ def tangent_basis(normal: Tensor) -> Tensor:
     v[:, 0] += torch.where(v[:, 0] >= 0, 1.0, -1.0)
     v = torch.nn.functional.normalize(v, dim=1)
     return (torch.eye(d, dtype=normal.dtype) - 2 * v[:, :, None] * v[:, None, :])[:, :, 1:]
+
+
+def symbolic_bordered(size: int) -> tuple[sympy.Matrix, sympy.Matrix]:
+    """Lemma 5's matrices with symbols for entries, in the basis of the normal and the tangent space.
+
+    Args:
+        size: dimension of the tangent space, ``d - 1``.
+
+    Returns:
+        The Hessian ``S`` on the tangent space and the bordered Hessian ``K``, which has two rows more.
+    """
+    s = sympy.Matrix(size, size, lambda i, j: sympy.Symbol(f"s{min(i, j)}{max(i, j)}", real=True))
+    k = sympy.zeros(size + 2, size + 2)
+    k[0, 1] = k[1, 0] = 1
+    k[1, 1:] = sympy.Matrix([sympy.symbols(f"h p1:{size + 1}", real=True)])
+    k[2:, 1], k[2:, 2:] = k[1, 2:].T, s
+    return s, k
 
 
 def lagrangian_hessian(xx: Tensor, multiplier: Tensor, normal: Tensor, eps: float) -> Tensor:
