@@ -178,3 +178,19 @@ def test_no_record_of_the_book_is_stale(record):
     assert state == "current", why
     assert record.provenance["commit"], "a record names its commit"
     assert not any(str(value).startswith(("/", "~")) for value in record.provenance["parameters"].values())
+
+
+def test_a_table_of_the_cache_is_made_once_and_reads_as_it_was_made(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return pd.DataFrame({"a": [1 / 3, 2.0], "b": ["x", "y"]})
+
+    path = tmp_path / "new" / "table.csv"
+    first = records.kept_table(path, make, digits=4)
+    assert records.kept_table(path, make, digits=4).equals(first)
+    assert len(made) == 1
+    assert first["a"].tolist() == [0.3333, 2.0]
+    assert records.kept_table(None, make, digits=4).equals(first)
+    assert len(made) == 2

@@ -194,6 +194,23 @@ def save(
     return path
 
 
+def kept_table(path: Path | None, make: Callable[[], pd.DataFrame], *, digits: int) -> pd.DataFrame:
+    """The table in a file of the cache; made, and written whole, if it is not there.
+
+    Args:
+        path: of the file; ``None`` for no cache.
+        make: called only if there is none.
+        digits: significant digits of its numbers, which are the same whether it was read or made.
+    """
+    if path is not None and path.exists():
+        return pd.read_csv(path)
+    text = make().to_csv(index=False, float_format=f"%.{digits}g")
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+    return pd.read_csv(io.StringIO(text))
+
+
 def read(path: Path) -> Record:
     """Read one record.
 

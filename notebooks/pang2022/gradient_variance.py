@@ -43,7 +43,7 @@ import torch
 from torch import nn
 
 from advsmooth import checks, claims, data, plotting, records, settings
-from advsmooth.analysis import gradient_noise, roughness, variance
+from advsmooth.analysis import clustered, gradient_noise, roughness, variance
 from advsmooth.analysis import searched_study as study
 from advsmooth.theory import clipped_gradients as theory
 from advsmooth.training import searched
@@ -224,7 +224,7 @@ if record is not None and record.scale != "quick":
 note = f"{source['where']['scale']} scale: {source['where']['sample']}"
 
 
-def ratio(where: dict, quantity: str, when: str = "start") -> study.Difference:
+def ratio(where: dict, quantity: str, when: str = "start") -> clustered.Estimate:
     """Manual over searched: the difference of the logarithms."""
     return study.difference(np.log(where[when][quantity]))
 
@@ -390,7 +390,7 @@ def kind_of(values: pd.Series, kind: str) -> pd.Series:
     return values[values.index.get_level_values("kind") == kind]
 
 
-def interval(name: str, sentence: str, found: study.Difference, where: dict, role: str = "trend") -> checks.Check:
+def interval(name: str, sentence: str, found: clustered.Estimate, where: dict, role: str = "trend") -> checks.Check:
     return checks.above_zero(
         name, sentence, estimate=found.value, interval=(found.low, found.high), role=role, **where["where"]
     )
@@ -431,7 +431,7 @@ def parts(prefix: str, words: str, first: str, last: str, where: dict, role: str
 START = source["start"]
 low_is_reliable = study.rank_correlation(START.assign(less=-START["batches"]), "less", "reliability", seed=cfg.seed)
 over_factor = study.difference(np.log(START["batches"]))
-over_factor = study.Difference(*(v - np.log(FACTOR) for v in (over_factor.value, over_factor.low, over_factor.high)))
+over_factor = clustered.Estimate(*(v - np.log(FACTOR) for v in (over_factor.value, over_factor.low, over_factor.high)))
 table_checks = [
     *parts("training", "plain variance, in training", "batches", "batches", source),
     *parts("artifact", "artifact's sum, raw start", "raw artifact", "artifact", source),

@@ -50,7 +50,7 @@ import torch
 from torch import nn
 
 from advsmooth import checks, claims, data, plotting, records, settings, turning
-from advsmooth.analysis import curvature, landscape, roughness
+from advsmooth.analysis import clustered, curvature, landscape, roughness
 from advsmooth.analysis import searched_study as study
 from advsmooth.analysis.empirical import mean_loss
 from advsmooth.analysis.parameter_space import flat, point
@@ -320,7 +320,7 @@ MEASURES = {
 TIMES = {"start": "before", "end": "after"}
 
 
-def ratio(quantity: str, when: str, where: dict, leave_out: str = "") -> study.Difference:
+def ratio(quantity: str, when: str, where: dict, leave_out: str = "") -> clustered.Estimate:
     """Manual over searched, as the difference of the logarithms; positive if the searched ones are smoother."""
     values = np.log(where[when][quantity])
     return study.difference(values[values.index.get_level_values("architecture") != leave_out])
@@ -396,7 +396,7 @@ plotting.finish(fig, note)
 # %% tags=["hide-input"]
 
 
-def interval(name: str, sentence: str, found: study.Difference, where: dict, role: str = "trend") -> checks.Check:
+def interval(name: str, sentence: str, found: clustered.Estimate, where: dict, role: str = "trend") -> checks.Check:
     return checks.above_zero(
         name, sentence, estimate=found.value, interval=(found.low, found.high), role=role, **where["where"]
     )
@@ -491,7 +491,7 @@ contour_checks = [
 ]
 
 
-def correlation(quantity: str, where: dict, leave_out: str = "") -> study.Difference:
+def correlation(quantity: str, where: dict, leave_out: str = "") -> clustered.Estimate:
     """Rank correlation over networks of roughness before training and training loss after one epoch."""
     rows = where["start"]
     rows = rows[rows.index.get_level_values("architecture") != leave_out]

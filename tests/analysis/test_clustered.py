@@ -125,3 +125,17 @@ def test_a_column_that_does_not_vary_is_refused():
 def test_an_estimate_reads_as_a_number_and_its_interval():
     assert str(clustered.Estimate(0.5, 0.25, 1)) == "0.50 [0.25, 1.00]"
     assert str(clustered.Estimate(float("nan"), 0, 0)) == "-"
+
+
+@given(st.integers(2, 7), st.integers(1, 30), st.integers(0, 99))
+def test_resamples_hold_enough_different_groups_and_the_same_seed_gives_the_same(groups, draws, seed):
+    fewest = (groups + 1) // 2
+    drawn = clustered.resamples(groups, draws, seed, fewest=fewest)
+    assert drawn.shape == (draws, groups)
+    assert all(len(set(row)) >= fewest and set(row) <= set(range(groups)) for row in drawn.tolist())
+    assert np.array_equal(drawn, clustered.resamples(groups, draws, seed, fewest=fewest))
+
+
+def test_resamples_of_too_few_groups_are_refused():
+    with pytest.raises(ValueError, match="2 groups: allowed are at least 3"):
+        clustered.resamples(2, 5, 0, fewest=3)

@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 
 from advsmooth import data, settings
+from advsmooth.analysis import clustered
 from advsmooth.analysis import searched_study as study
 from advsmooth.training import runs, searched
 
@@ -80,7 +81,7 @@ def test_changes_are_of_one_kind_and_logarithms():
     table = pd.DataFrame(rows, columns=study.COLUMNS)
     change = study.changes(table, "q", "manual")
     assert change.tolist() == pytest.approx([2, 2])
-    assert study.Difference(np.log(200), np.log(2), np.log(20_000)).ratio() == "200 [2, 20000]"
+    assert clustered.Estimate(np.log(200), np.log(2), np.log(20_000)).ratio() == "200 [2, 20000]"
 
 
 def test_a_rank_correlation_counts_architectures():

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from advsmooth import data as data_sets
+from advsmooth import records
 from advsmooth.analysis import width_and_depth
 from advsmooth.analysis.behind_batch_norm import scaled
 from advsmooth.analysis.width_and_depth import FOLDER, MOMENTUM, TEST, Probe
@@ -182,7 +183,7 @@ def measured(cell: Cell, train: Dataset, test: Dataset, *, folder: Path | None =
         ``epoch``, the measures (:data:`MEASURED`; networks in eval mode), ``rate``, the first learning rate.
     """
     path = None if folder is None else folder / f"{key(cell, train, test)}.csv"
-    return width_and_depth.stored(path, lambda: _trained(cell, train, test))
+    return records.kept_table(path, lambda: _trained(cell, train, test), digits=8)
 
 
 def key(cell: Cell, train: Dataset, test: Dataset) -> str:

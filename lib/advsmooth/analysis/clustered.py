@@ -18,11 +18,21 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 per cent interval from resampling groups."""
+    """A number and its 95 per cent interval, such as from resampling groups."""
 
     value: float
     low: float
     high: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends."""
+        return self.low, self.high
+
+    def ratio(self) -> str:
+        """Of a difference of natural logarithms: the ratio of geometric means, as text."""
+        numbers = [math.exp(min(v, 700.0)) for v in (self.value, self.low, self.high)]
+        return "{} [{}, {}]".format(*(f"{v:.2g}" if v < 100 else f"{v:.0f}" for v in numbers))
 
     def __str__(self) -> str:
         return "-" if math.isnan(self.value) else f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
@@ -50,6 +60,28 @@ def weights(groups: Sequence[Any] | pd.Series, draws: int, seed: int) -> np.ndar
         raise ValueError(f"{len(names)} groups: an interval over groups needs at least 4")
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
     return np.concatenate([np.ones((1, len(codes))), drawn[:, codes]])
+
+
+def resamples(groups: int, draws: int, seed: int, *, fewest: int) -> np.ndarray:
+    """Places of groups drawn with replacement, ``(draws, groups)``.
+
+    Args:
+        groups: how many there are.
+        draws: resamples.
+        seed: of them.
+        fewest: different groups that a resample must hold, or it is drawn anew: fewer have hardly an order.
+
+    Raises:
+        ValueError: for fewer groups than ``fewest``.
+    """
+    if groups < fewest:
+        raise ValueError(f"{groups} groups: allowed are at least {fewest}")
+    g, chosen = np.random.default_rng(seed), np.empty((0, groups), dtype=int)
+    while len(chosen) < draws:
+        more = g.integers(groups, size=(draws, groups))
+        different = (np.diff(np.sort(more), axis=1) > 0).sum(1) + 1
+        chosen = np.concatenate([chosen, more[different >= fewest]])
+    return chosen[:draws]
 
 
 def covariance(counts: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -16,19 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number and its bootstrap interval over architectures."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Both ends."""
-        return self.low, self.high
+from advsmooth.analysis import clustered
+from advsmooth.analysis.clustered import Estimate
 
 
 def means(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -94,13 +83,9 @@ def rank_correlations(table: pd.DataFrame, columns: Sequence[str], *, draws: int
             hardly an order, are drawn anew.
         seed: of the resampling.
     """
-    values, g = means(table, columns).to_numpy(), np.random.default_rng(seed)
-    chosen = np.empty((0, len(values)), dtype=int)
-    while len(chosen) < draws:
-        more = g.integers(len(values), size=(draws, len(values)))
-        different = (np.diff(np.sort(more), axis=1) > 0).sum(1) + 1
-        chosen = np.concatenate([chosen, more[different >= 3]])
-    return Correlations(tuple(columns), correlations(values), correlations(values[chosen[:draws]]))
+    values = means(table, columns).to_numpy()
+    chosen = clustered.resamples(len(values), draws, seed, fewest=3)
+    return Correlations(tuple(columns), correlations(values), correlations(values[chosen]))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ epoch.
 
 from __future__ import annotations
 
-import io
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -189,14 +189,7 @@ def curves(
     for cell in cells:
         name = f"{width_and_depth.key(cell, train, train)}-{slower:g}-{DROP}-{_VERSION}.csv"
         path = None if folder is None else folder / name.replace(" ", "")
-        if path is not None and path.exists():
-            tables.append(pd.read_csv(path))
-            continue
-        table = pd.read_csv(io.StringIO(_trained(cell, train, slower).to_csv(index=False, float_format="%.5g")))
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            records.write_atomically(path, table.to_csv(index=False, float_format="%.5g"))
-        tables.append(table)
+        tables.append(records.kept_table(path, functools.partial(_trained, cell, train, slower), digits=5))
     return pd.concat(tables, ignore_index=True)
 
 

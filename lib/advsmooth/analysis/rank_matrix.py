@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from advsmooth.analysis.common_factor import Estimate, correlations
+from advsmooth.analysis import clustered
+from advsmooth.analysis.clustered import Estimate
+from advsmooth.analysis.common_factor import correlations
 
 FEWEST = 4
 """Different trainings that a resample must hold; fewer say nothing about an order of trainings."""
@@ -101,15 +103,11 @@ def rank_matrix(table: pd.DataFrame, columns: Sequence[str], *, draws: int = 200
             f"{len(names)} trainings, numbers missing in {missing}: allowed are at least {FEWEST + 1}, none"
         )
     groups = [table.loc[table["training"] == name, list(columns)].to_numpy(dtype=float) for name in names]
-    g = np.random.default_rng(seed)
-    samples: list[np.ndarray] = []
-    while len(samples) < draws:
-        chosen = g.integers(len(groups), size=len(groups))
-        if len(set(chosen.tolist())) >= FEWEST:
-            samples.append(correlations(np.concatenate([groups[k] for k in chosen])))
+    chosen = clustered.resamples(len(groups), draws, seed, fewest=FEWEST)
+    samples = np.array([correlations(np.concatenate([groups[k] for k in places])) for places in chosen])
     left = [correlations(np.concatenate([own for i, own in enumerate(groups) if i != k])) for k in range(len(groups))]
     whole = correlations(np.concatenate(groups))
-    return RankMatrix(tuple(columns), whole, np.array(samples), np.array(left), tuple(names), len(table))
+    return RankMatrix(tuple(columns), whole, samples, np.array(left), tuple(names), len(table))
 
 
 def _summary(value: float, samples: np.ndarray) -> Estimate:

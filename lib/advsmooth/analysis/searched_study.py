@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,8 @@ from scipy import stats
 from torch import Tensor, nn
 
 from advsmooth import settings
-from advsmooth.analysis import robustness_metrics
+from advsmooth.analysis import clustered
+from advsmooth.analysis.clustered import Estimate
 from advsmooth.data import Dataset
 from advsmooth.training import runs, searched
 from advsmooth.training.loop import Trained
@@ -130,29 +130,12 @@ def at_time(table: pd.DataFrame, time: float) -> pd.DataFrame:
     return own.pivot_table(index=NETWORK, columns="quantity", values="value", sort=False).rename_axis(columns=None)
 
 
-@dataclass(frozen=True)
-class Difference:
-    """A number such as a difference of two group means, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def ratio(self) -> str:
-        """Of differences of natural logarithms: the ratio of geometric means, as text."""
-        numbers = [math.exp(min(v, 700.0)) for v in (self.value, self.low, self.high)]
-        return "{} [{}, {}]".format(*(f"{v:.2g}" if v < 100 else f"{v:.0f}" for v in numbers))
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-
 def by_architecture(values: pd.Series) -> pd.Series:
     """The mean over the seeds of each architecture; ``values`` is indexed by :data:`NETWORK`."""
     return values.groupby(["architecture", "kind"], sort=False).mean()
 
 
-def difference(values: pd.Series, more: str = "manual", less: str = "searched") -> Difference:
+def difference(values: pd.Series, more: str = "manual", less: str = "searched") -> Estimate:
     """The mean of one kind less that of another, with Welch's interval over architectures.
 
     Args:
@@ -170,12 +153,12 @@ def difference(values: pd.Series, more: str = "manual", less: str = "searched") 
         raise ValueError(f"{counts} architectures: an interval needs two of each kind")
     value = float(groups[0].mean() - groups[1].mean())
     if max(np.ptp(group) for group in groups) == 0:
-        return Difference(value, value, value)
+        return Estimate(value, value, value)
     low, high = stats.ttest_ind(*groups, equal_var=False).confidence_interval(0.95)
-    return Difference(value, float(low), float(high))
+    return Estimate(value, float(low), float(high))
 
 
-def rank_correlation(networks: pd.DataFrame, x: str, y: str, *, draws: int = 2000, seed: int = 0) -> Difference:
+def rank_correlation(networks: pd.DataFrame, x: str, y: str, *, draws: int = 2000, seed: int = 0) -> Estimate:
     """Spearman's correlation of two columns over networks, with a bootstrap interval that resamples architectures.
 
     All seeds of an architecture are drawn together: they are not independent of each other.
@@ -190,10 +173,8 @@ def rank_correlation(networks: pd.DataFrame, x: str, y: str, *, draws: int = 200
     Raises:
         ValueError: for fewer than four architectures.
     """
-    own = networks[[x, y]].dropna()
-    table = pd.DataFrame({"model": own.index.get_level_values("architecture"), "x": own[x].to_numpy()})
-    found = robustness_metrics.rank_correlation(table.assign(distance=own[y].to_numpy()), "x", draws=draws, seed=seed)
-    return Difference(found.value, found.low, found.high)
+    own = networks[[x, y]].dropna().reset_index()
+    return clustered.rank_correlation(own, x, y, group="architecture", draws=draws, seed=seed)
 
 
 def changes(table: pd.DataFrame, quantity: str, kind: str, *, first: float = 0.0, last: float = 1.0) -> pd.Series:
@@ -203,7 +184,7 @@ def changes(table: pd.DataFrame, quantity: str, kind: str, *, first: float = 0.0
     return change[change.index.get_level_values("kind") == kind]
 
 
-def mean_over_architectures(values: pd.Series) -> Difference:
+def mean_over_architectures(values: pd.Series) -> Estimate:
     """The mean over architectures, each with the mean of its seeds, and its t-interval.
 
     Raises:
@@ -213,4 +194,4 @@ def mean_over_architectures(values: pd.Series) -> Difference:
     if len(mean) < 2:
         raise ValueError(f"{len(mean)} architectures: an interval needs two")
     half = float(stats.t.ppf(0.975, len(mean) - 1)) * mean.std(ddof=1) / math.sqrt(len(mean))
-    return Difference(float(mean.mean()), float(mean.mean() - half), float(mean.mean() + half))
+    return Estimate(float(mean.mean()), float(mean.mean() - half), float(mean.mean() + half))

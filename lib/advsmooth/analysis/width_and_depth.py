@@ -18,7 +18,6 @@ gradient descent diverge. SPEED and CAP were piloted on a seed that no page uses
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
 import time
@@ -197,18 +196,7 @@ def measured(cell: Cell, train: Dataset, test: Dataset, *, folder: Path | None =
         ``test_accuracy``, and ``rate``, the learning rate.
     """
     path = None if folder is None else folder / f"{key(cell, train, test)}.csv"
-    return stored(path, lambda: _trained(cell, train, test))
-
-
-def stored(path: Path | None, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """The table in a file of the cache, made and written whole if it is not there; eight digits, read or made."""
-    if path is not None and path.exists():
-        return pd.read_csv(path)
-    text = make().to_csv(index=False, float_format="%.8g")
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        records.write_atomically(path, text)
-    return pd.read_csv(io.StringIO(text))
+    return records.kept_table(path, lambda: _trained(cell, train, test), digits=8)
 
 
 def key(cell: Cell, train: Dataset, test: Dataset) -> str:
