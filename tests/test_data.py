@@ -250,3 +250,16 @@ def test_gz_files_of_torchvision_are_not_enough(folder, monkeypatch):
     small(monkeypatch, "mnist")
     with pytest.raises(data.DataError, match="dataset='mnist'"):
         data.load("mnist")
+
+
+def test_shrunk_images_are_means_of_the_centre():
+    x = torch.rand(3, 1, 9, 10, generator=torch.Generator().manual_seed(0))
+    some = data.from_arrays("some", "train", x, torch.zeros(3), ["a"], "drawn")
+    small = data.shrunk(some, 4)
+    assert small.shape == (1, 4, 4)
+    assert small.x[1, 0, 0, 1] == pytest.approx(x[1, 0, 0:2, 3:5].mean().item())
+    assert small.x[2, 0, 3, 3] == pytest.approx(x[2, 0, 6:8, 7:9].mean().item())
+    assert small.checksum != some.checksum
+    assert data.shrunk(small, 4) is small
+    with pytest.raises(data.DataError, match="1 to 9"):
+        data.shrunk(some, 10)

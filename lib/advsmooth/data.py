@@ -263,6 +263,28 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:160]
 
 
+def shrunk(images: Dataset, side: int) -> Dataset:
+    """Images cut to the largest central square that is a whole number of times ``side``, and averaged down to it.
+
+    Returns:
+        Images of ``side`` by ``side`` pixels, with a checksum of their own; the same object if they are so already.
+
+    Raises:
+        DataError: for a side that is not between 1 and that of the images.
+    """
+    height = min(images.x.shape[2:])
+    if not 1 <= side <= height:
+        raise DataError(f"side={side!r}: allowed is 1 to {height}, the side of the images")
+    if images.shape[1:] == (side, side):
+        return images
+    times = height // side
+    tops = [(full - times * side) // 2 for full in images.x.shape[2:]]
+    cut = images.x[:, :, tops[0] : tops[0] + times * side, tops[1] : tops[1] + times * side]
+    words = f"{images.source}; its centre, averaged to {side} by {side}"
+    x, device = torch.nn.functional.avg_pool2d(cut, times), str(images.x.device)
+    return from_arrays(images.name, images.split, x.cpu(), images.y.cpu(), images.class_names, words, device)
+
+
 def gaussian_mixture(means: Tensor, n: int, *, std: float = 1.0, seed: int = 0) -> Dataset:
     """``n`` points of each class, class ``k`` drawn from ``N(means[k], std^2 I)``.
 

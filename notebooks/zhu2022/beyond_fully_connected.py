@@ -143,7 +143,7 @@ cfg
 
 # %% tags=["hide-input"]
 loaded, test = (
-    architectures.shrunk(data.load(cfg.dataset, split, device=cfg.device), cfg.block) for split in ("train", "test")
+    architectures.averaged(data.load(cfg.dataset, split, device=cfg.device), cfg.block) for split in ("train", "test")
 )
 test = test.take(min(width_and_depth.TEST, len(test)), seed=0)
 n_run = min(cfg.n, len(loaded))

@@ -65,7 +65,7 @@ def test_a_cell_is_cached_and_all_that_decides_it_is_in_its_key(tmp_path):
         Cell("cnn", 2, 2, 100, 1, (0,), norm=1.0),
     ]
     keys = {ar.key(c, TRAIN, TEST) for c in [cell, *others]}
-    keys |= {ar.key(cell, ar.shrunk(TRAIN, 2), TEST), ar.key(cell, TRAIN, TEST.take(20))}
+    keys |= {ar.key(cell, ar.averaged(TRAIN, 2), TEST), ar.key(cell, TRAIN, TEST.take(20))}
     assert len(keys) == 10
 
 
@@ -76,15 +76,16 @@ def test_a_small_start_is_he_times_a_factor():
 
 
 def test_images_keep_their_shape_and_mean():
-    half = ar.shrunk(TRAIN, 2)
+    half = ar.averaged(TRAIN, 2)
     assert half.shape == (1, 4, 4)
     assert torch.allclose(half.x.mean((1, 2, 3)), TRAIN.x.mean((1, 2, 3)))
-    assert ar.shrunk(TRAIN, 1) is TRAIN
+    assert ar.averaged(TRAIN, 1) is TRAIN
     unit = ar.of_norm(TRAIN, 3.0)
     assert unit.shape == TRAIN.shape
     assert torch.allclose(unit.x.flatten(1).norm(dim=1), torch.tensor(3.0))
-    with pytest.raises(ValueError, match="block=3: .* allowed is a divisor of both sides"):
-        ar.shrunk(TRAIN, 3)
+    assert ar.averaged(TRAIN, 3).shape == (1, 2, 2)  # of the 6x6 pixels in the middle
+    with pytest.raises(data.DataError, match="side=0: allowed is 1 to 8"):
+        ar.averaged(TRAIN, 9)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +188,8 @@ def test_multiplications_by_hand():
 
 def test_the_replay_is_the_first_epoch_of_the_cell():
     again = ar.replay("cnn", 2, 2, 100, 3, 10.0, "digits", 2, 50)
-    test = ar.shrunk(data.load("digits", "test").take(360, seed=0), 2)
-    table = ar.measured(Cell("cnn", 2, 2, 100, 1, (3,)), ar.shrunk(TRAIN, 2), test, folder=None)
+    test = ar.averaged(data.load("digits", "test").take(360, seed=0), 2)
+    table = ar.measured(Cell("cnn", 2, 2, 100, 1, (3,)), ar.averaged(TRAIN, 2), test, folder=None)
     assert again["stability 1"] == table.stability.iloc[-1]
     assert again["output 0"] == table.output.iloc[0]
     assert not any(math.isnan(v) for v in again.values())

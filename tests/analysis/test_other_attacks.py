@@ -2,12 +2,11 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 import torch
 
 from advsmooth import data
 from advsmooth.analysis import other_attacks
-from advsmooth.analysis.other_attacks import Setting, against_darts, groups, images, measure, oriented, shrunk
+from advsmooth.analysis.other_attacks import Setting, against_darts, groups, images, measure, oriented
 from advsmooth.training import searched
 
 SMALL = Setting(
@@ -30,19 +29,6 @@ def test_whole_images_give_the_networks_of_the_other_pages():
     theirs = searched.run("VGG-7", data.load("digits").take(96, seed=0), epochs=2, parameters=15_000, seed=1)
     assert torch.equal(ours.data.x, theirs.data.x)
     assert ours.key() == theirs.key()
-
-
-def test_shrunk_images_are_means_of_the_centre():
-    x = torch.rand(3, 1, 9, 10, generator=torch.Generator().manual_seed(0))
-    some = data.from_arrays("some", "train", x, torch.zeros(3), ["a"], "drawn")
-    small = shrunk(some, 4)
-    assert small.shape == (1, 4, 4)
-    assert small.x[1, 0, 0, 1] == pytest.approx(x[1, 0, 0:2, 3:5].mean().item())
-    assert small.x[2, 0, 3, 3] == pytest.approx(x[2, 0, 6:8, 7:9].mean().item())
-    assert small.checksum != some.checksum
-    assert shrunk(small, 4) is small
-    with pytest.raises(ValueError, match="1 to 9"):
-        shrunk(some, 10)
 
 
 def test_a_row_is_the_same_with_the_cache_without_it_and_when_read_again(tmp_path):

@@ -142,15 +142,9 @@ def of_norm(images: Dataset, norm: float) -> Dataset:
     return replace(flat, x=flat.x.reshape(images.x.shape))
 
 
-def shrunk(images: Dataset, block: int) -> Dataset:
-    """Images averaged over blocks of ``block`` by ``block`` pixels; 28x28 become 14x14 with 2.
-
-    Raises:
-        ValueError: if a side is not a multiple of ``block``.
-    """
-    if block < 1 or any(side % block for side in images.shape[1:]):
-        raise ValueError(f"block={block!r}: images of {images.shape[1:]} pixels; allowed is a divisor of both sides")
-    return images if block == 1 else replace(images, x=functional.avg_pool2d(images.x, block))
+def averaged(images: Dataset, block: int) -> Dataset:
+    """Images averaged over blocks of ``block`` by ``block`` pixels; 28x28 become 14x14 with 2."""
+    return data_sets.shrunk(images, min(images.x.shape[2:]) // block)
 
 
 class FurtherProbe(Probe):
@@ -343,7 +337,7 @@ def replay(
     kind: str, L: int, m: int, n: int, seed: int, norm: float, dataset: str, block: int, batch: int, epochs: int = 1
 ) -> dict[str, float]:
     """The first epoch of one network: what a record stores to be run again."""
-    train, test = (shrunk(data_sets.load(dataset, split), block) for split in ("train", "test"))
+    train, test = (averaged(data_sets.load(dataset, split), block) for split in ("train", "test"))
     cell = Cell(kind, L, m, n, epochs, (seed,), norm=norm, batch=batch)
     table = measured(cell, train, test.take(min(TEST, len(test)), seed=0), folder=None)
     names = ("stability", "kappa", "loss", "output")

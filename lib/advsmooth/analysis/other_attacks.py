@@ -15,7 +15,6 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 from torch import Tensor, nn
-from torch.nn import functional
 
 from advsmooth import data, settings
 from advsmooth.analysis import stealing, step_smoothness, variance
@@ -83,30 +82,11 @@ class Images:
     test: Dataset
 
 
-def shrunk(images: Dataset, side: int) -> Dataset:
-    """Images cut to the largest central square that is a whole number of times ``side``, and averaged down to it.
-
-    Raises:
-        ValueError: for a side above that of the images.
-    """
-    height = min(images.x.shape[2:])
-    if not 1 <= side <= height:
-        raise ValueError(f"side={side!r}: allowed is 1 to {height}, the side of the images")
-    if images.shape[1:] == (side, side):
-        return images
-    times = height // side
-    tops = [(full - times * side) // 2 for full in images.x.shape[2:]]
-    cut = images.x[:, :, tops[0] : tops[0] + times * side, tops[1] : tops[1] + times * side]
-    x, words = functional.avg_pool2d(cut, times), f"{images.source}; its centre, averaged to {side} by {side}"
-    return data.from_arrays(images.name, images.split, x.cpu(), images.y.cpu(), images.class_names, words)
-
-
 def images(setting: Setting) -> Images:
     """The parts of the data, the same for every network.
 
     Raises:
-        DataError: if there are too few images.
-        ValueError: if they are smaller than wanted.
+        DataError: if there are too few images, or they are smaller than wanted.
     """
     loaded, test = (data.load(setting.dataset, split) for split in ("train", "test"))
     n = setting.images
@@ -116,7 +96,7 @@ def images(setting: Setting) -> Images:
         loaded.name, loaded.split, drawn.x[n:], drawn.y[n:], loaded.class_names, f"{loaded.source}; not trained on"
     )
     parts = (replace(drawn, x=drawn.x[:n], y=drawn.y[:n]), others, test)
-    return Images(*(shrunk(part, setting.side) for part in parts))
+    return Images(*(data.shrunk(part, setting.side) for part in parts))
 
 
 def measure(
