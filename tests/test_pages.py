@@ -57,6 +57,18 @@ def test_a_page_is_stored_once_and_left_alone_while_nothing_changes(page):
     assert page.title() == "A page"
 
 
+def test_text_printed_in_several_messages_is_stored_as_one():
+    def said(text, name="stdout"):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    shown = nbformat.v4.new_output("display_data", {"text/plain": "x"})
+    outputs = [said("a\n"), said("b\n"), shown, said("c\n"), said("d\n", "stderr")]
+    joined = pages._joined(outputs)
+    assert joined == [said("a\nb\n"), shown, said("c\n"), said("d\n", "stderr")]
+    assert pages._joined(joined) == joined
+    assert outputs[0]["text"] == "a\n"
+
+
 def test_a_time_over_the_budget_is_measured_again(page):
     pages.update(page)
     stored = page.stored()

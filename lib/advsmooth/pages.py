@@ -198,6 +198,8 @@ def _clean(executed: NotebookNode, page: Page, seconds: float) -> NotebookNode:
             cell["metadata"].pop(key, None)
         if not cell["metadata"].get("tags", True):
             del cell["metadata"]["tags"]  # papermill gives every cell an empty list
+        if "outputs" in cell:
+            cell["outputs"] = _joined(cell["outputs"])
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": dict(_KERNEL),
@@ -212,6 +214,18 @@ def _clean(executed: NotebookNode, page: Page, seconds: float) -> NotebookNode:
         }
     )
     return notebook
+
+
+def _joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
+    """Outputs in which text printed in several messages is one: how many there are depends on how busy the machine is."""
+    found: list[NotebookNode] = []
+    for output in outputs:
+        before = found[-1] if found else None
+        if before and output["output_type"] == before["output_type"] == "stream" and output["name"] == before["name"]:
+            before["text"] += output["text"]
+        else:
+            found.append(copy.deepcopy(output))
+    return found
 
 
 def update(page: Page) -> tuple[str, bool, float]:
