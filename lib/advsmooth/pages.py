@@ -217,7 +217,7 @@ def _clean(executed: NotebookNode, page: Page, seconds: float) -> NotebookNode:
 
 
 def _joined(outputs: Sequence[NotebookNode]) -> list[NotebookNode]:
-    """Outputs in which text printed in several messages is one: how many there are depends on how busy the machine is."""
+    """The outputs, text printed in several messages as one: how many there are is chance."""
     found: list[NotebookNode] = []
     for output in outputs:
         before = found[-1] if found else None
