@@ -54,7 +54,7 @@ bench: env  ## measure speed and memory against peers and floors, into data/benc
 	$(PY) tests/benchmarks/run.py
 
 lock: env  ## renew requirements.lock from pyproject.toml
-	$(PY) -m uv pip compile pyproject.toml --extra book --extra test --extra lock --extra bench --universal --python-version 3.11 \
+	$(PY) -m uv pip compile pyproject.toml --extra book --extra test --extra lock --extra bench --extra cluster --extra fuzz --extra audit --universal --python-version 3.11 \
 	  --generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --upgrade -o requirements.lock
 
 clean:  ## remove what was built; data/cache and .venv stay
