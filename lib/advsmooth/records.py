@@ -31,6 +31,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from advsmooth import devices
 from advsmooth.data import Dataset
 from advsmooth.places import LOCK, RECORDED, ROOT
 from advsmooth.settings import SCALES, Settings
@@ -185,6 +186,7 @@ def save(
         "lock": _sha256(LOCK),
         "versions": versions(),
         "device": device_name(cfg.device),
+        "accelerated_by": devices.of_kind(cfg.device).options(),
         "threads": torch.get_num_threads(),
         "cost": dict(cost),
         "columns": list(table.columns),

@@ -29,6 +29,8 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from advsmooth import devices
+
 SCALES = ("quick", "cpu", "gpu", "paper")
 """The scales, smallest first; what each may cost stands in the chapter on running the book."""
 
@@ -201,8 +203,8 @@ class Settings:
 
     @property
     def device(self) -> str:
-        """``"cuda"`` at the scales that need a GPU, else ``"cpu"``."""
-        return "cuda" if SCALES.index(self.values["scale"]) >= SCALES.index("gpu") else "cpu"
+        """``"cuda"`` at the scales that want a GPU, else ``"cpu"``; see :func:`advsmooth.devices.choose`."""
+        return devices.choose(self.values["scale"]).kind
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Name, value and origin of each parameter, as texts."""
@@ -272,8 +274,12 @@ def _resolved(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> Se
         for name, preset in presets.items()
     }
     settings = Settings(values, frozenset(name for name in declared if values[name] != presets[name]))
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError(f"scale={scale!r}: needs a CUDA GPU and none is visible; use scale=quick or scale=cpu")
+    try:
+        device = devices.choose(scale)
+    except devices.DeviceError as error:
+        raise SettingsError(str(error)) from None
+    if device.line:
+        print(device.line)
     return settings
 
 

@@ -69,7 +69,7 @@ def test_a_recording_is_made_once_a_key_and_leaves_no_trace(stand_in):
     model, twin = norm_net(), norm_net()
     g, h = settings.generator(0), settings.generator(0)
     captured = Captured.__new__(Captured)
-    captured.model, captured.generator, captured.key = model, g, None
+    captured.model, captured.generator, captured.key, captured.possible = model, g, None, True
     inner, calls = one_pass(model, g), []
 
     def recorded(x, y):
@@ -95,6 +95,43 @@ def test_a_recording_is_made_once_a_key_and_leaves_no_trace(stand_in):
     assert same(snapshot(model), snapshot(twin))
     assert torch.equal(g.get_state(), h.get_state())
     assert len(stand_in) == 2
+
+
+def test_a_pass_that_cannot_be_recorded_is_run_as_it_is_after_one_line(stand_in, monkeypatch, capsys):
+    @contextlib.contextmanager
+    def graph(_):
+        yield
+        raise RuntimeError("operation not permitted when stream is capturing\nmore of it")
+
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    model, twin = norm_net(), norm_net()
+    g, h = settings.generator(0), settings.generator(0)
+    captured = Captured.__new__(Captured)
+    captured.model, captured.generator, captured.key, captured.possible = model, g, None, True
+    recording = []
+
+    def on_a_gpu(x, y):
+        """While a graph is recorded nothing runs, so the statistics stay."""
+        before = snapshot(model)
+        out = one_pass(model, g)(x, y)
+        recording.append(len(recording) == Captured.WARM_UP)
+        if recording[-1]:
+            model.load_state_dict(before)
+        return out
+
+    for seed in range(2):
+        x, y = images(seed=seed)
+        twin.zero_grad()
+        assert captured.run("a", on_a_gpu, x, y) == one_pass(twin, h)(x, y)
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(p.grad, q.grad)
+    assert same(snapshot(model), snapshot(twin))
+    assert torch.equal(g.get_state(), h.get_state())
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "graph capture: this pass cannot be recorded (operation not permitted when stream is capturing); "
+        "training without it"
+    ]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

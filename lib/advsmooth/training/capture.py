@@ -17,7 +17,7 @@ class Captured:
 
     What a graph replays is fixed: shapes, budget, perturbation size. Parameters, running statistics, gradients and the
     generator are read and written in place. A pass that waits for the device (``.item()``, a condition on a tensor)
-    cannot be recorded.
+    cannot be recorded: one line says so, and it is run as it is from then on.
 
     Args:
         model: whose parameters and buffers the pass uses.
@@ -36,16 +36,31 @@ class Captured:
             raise ValueError(f"capture=True: the model is on {device}; CUDA graphs need a CUDA GPU, use capture=False")
         self.model, self.generator = model, generator
         self.key: Any = None
+        self.possible = True
 
     def run(self, key: Any, one_pass: Pass, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """What ``one_pass(x, y)`` returns and leaves, from a recording made under the same ``key`` if there is one."""
-        if key != self.key:
-            self._record(one_pass, x, y)
+        if self.possible and key != self.key:
+            self.possible = self._recorded(one_pass, x, y)
             self.key = key
+        if not self.possible:
+            self.model.zero_grad()
+            return one_pass(x, y)
         self.x.copy_(x)
         self.y.copy_(y)
         self.graph.replay()
         return self.outputs[0].clone(), self.outputs[1].clone()
+
+    def _recorded(self, one_pass: Pass, x: Tensor, y: Tensor) -> bool:
+        """Record the pass; false, with a line, if it cannot be, and then nothing has changed."""
+        state = self.generator.get_state()
+        try:
+            self._record(one_pass, x, y)
+        except RuntimeError as error:
+            self.generator.set_state(state)
+            print(f"graph capture: this pass cannot be recorded ({str(error).splitlines()[0]}); training without it")
+            return False
+        return True
 
     def _record(self, one_pass: Pass, x: Tensor, y: Tensor) -> None:
         self.x, self.y = x.clone(), y.clone()

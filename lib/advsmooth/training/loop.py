@@ -154,6 +154,8 @@ class _Run:
         self.model, self.recipe, self.measures, self.device = model, recipe, measures, data.x.device
         if recipe.channels_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Shares its modules, parameters and flags with the model; evaluation and checkpoints take the model itself.
+        self.network: nn.Module = torch.compile(model) if recipe.compiled else model  # type: ignore[assignment]
         self.generators = generators(seed, self.device)
         self.data, self.held = hold_out(data, recipe.held_out, self.generators["split"])
         self.order = Order(len(self.data), recipe.batch, recipe.drop_last, self.generators["order"])
@@ -237,13 +239,13 @@ class _Run:
         """Inner and outer stage and back-propagation; the loss and how many are right, detached."""
         # Contexts of their own: autocast keeps casts of the weights until it is left, and these change in between.
         with self._autocast():
-            moved = objective.inner(self.model, x, y, self.generators["attack"])
+            moved = objective.inner(self.network, x, y, self.generators["attack"])
         with self._autocast():
-            loss, logits = objective.outer(self.model, x, moved, y)
+            loss, logits = objective.outer(self.network, x, moved, y)
         if gamma > 0:
-            with worst_weights(self.model, loss, gamma):
+            with worst_weights(self.network, loss, gamma):
                 with self._autocast():
-                    loss, logits = objective.outer(self.model, x, moved, y)
+                    loss, logits = objective.outer(self.network, x, moved, y)
                 loss.backward()
         else:
             loss.backward()

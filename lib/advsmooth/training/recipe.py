@@ -59,6 +59,8 @@ class Recipe:
         bf16: run the network under bfloat16 autocast. Changes results.
         channels_last: use this memory layout for images. Faster on GPUs; changes results by rounding.
         capture: record a training pass as a CUDA graph and replay it; needs ``drop_last``.
+        compiled: run the network through ``torch.compile`` in training; on a CPU that needs a C++ compiler, and half a
+            minute to begin with. Changes results by rounding.
     """
 
     objective: Objective = field(default_factory=Standard)
@@ -80,6 +82,7 @@ class Recipe:
     bf16: bool = False
     channels_last: bool = False
     capture: bool = False
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):

@@ -19,11 +19,12 @@ import joblib
 import torch
 from torch import nn
 
-from advsmooth import records
+from advsmooth import devices, records
 from advsmooth.data import Dataset
 from advsmooth.models import registry
 from advsmooth.places import CACHE, ROOT
 from advsmooth.training import loop
+from advsmooth.training.acceleration import accelerated
 from advsmooth.training.ensembles import train_together
 from advsmooth.training.loop import Measure, Trained
 from advsmooth.training.recipe import Recipe, describe
@@ -84,6 +85,8 @@ def trained(
 ) -> Trained:
     """The network of a run, and the tables of its training; from the cache if it is there.
 
+    On a GPU the recipe gets what the device offers and its results allow (see :mod:`.acceleration`).
+
     Args:
         run: what to train.
         measures: further numbers to take after each epoch.
@@ -94,6 +97,7 @@ def trained(
     Raises:
         ValueError: for a network, recipe or data that do not go together.
     """
+    run = replace(run, recipe=accelerated(run.recipe, run.data, devices.of_kind(run.data.x.device.type)).recipe)
     model = run.fresh()
     made = {name: make(model) for name, make in (measures or {}).items()}
     path = folder / f"{run.key(list(made))}.safetensors"
