@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("errata", help="write the first page of the errata from what the executed pages show")
     commands.add_parser("answer", help="draw the picture of the home page from the record of synthesis/one_table")
     commands.add_parser("reference", help="write the reference of the library, for the site")
+    commands.add_parser("plan", help="count what the published settings would take, in hours of a GPU")
     commands.add_parser("records", help="say which recorded results still stand")
     download = commands.add_parser("download", help="fetch a data set, verified, to ADVSMOOTH_DATA or data/cache")
     download.add_argument("dataset")
@@ -95,6 +96,13 @@ def _reference(_: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(_: argparse.Namespace) -> int:
+    from advsmooth import gpu_hours
+
+    print(gpu_hours.write())
+    return 0
+
+
 def _records(_: argparse.Namespace) -> int:
     from advsmooth import records
 
@@ -123,6 +131,7 @@ _COMMANDS = {
     "errata": _errata,
     "answer": _answer,
     "reference": _reference,
+    "plan": _plan,
     "records": _records,
     "download": _download,
 }

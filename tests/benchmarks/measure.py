@@ -30,6 +30,8 @@ class Sizes:
         products: at most, for each eigenvalue of the peer.
         images: whose distances are searched and that the large Hessian takes, of MNIST's size.
         evaluated: images of the large evaluation.
+        training_batch: examples of a batch of CIFAR's size on a CPU; 128 on a GPU.
+        width: width factor of the ResNet-18 trained on them; 16 is the usual one.
     """
 
     repetitions: int = 5
@@ -45,10 +47,12 @@ class Sizes:
     products: int = 100
     images: int = 60_000
     evaluated: int = 10_000
+    training_batch: int = 16
+    width: int = 16
 
 
 FULL = Sizes()
-TOY = Sizes(2, 0.0, 8, 2, 3, 2, 64, 1, 24, 2, 5, 200, 64)
+TOY = Sizes(2, 0.0, 8, 2, 3, 2, 64, 1, 24, 2, 5, 200, 64, 2, 1)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from measure import Row, Sizes
 from advsmooth import records
 from advsmooth.places import ROOT
 
-NAMES = ("pgd", "robust", "sweep", "cells", "curvature", "steps", "memory")
+NAMES = ("pgd", "robust", "sweep", "cells", "curvature", "steps", "adversarial", "memory")
 FOLDER = ROOT / "data" / "benchmarks"
 COLUMNS = [field.name for field in dataclasses.fields(Row)]
 PEERS = ("foolbox", "pyhessian")

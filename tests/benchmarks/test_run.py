@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
+import adversarial
 import measure
 import memory
 import pandas as pd
@@ -139,14 +140,15 @@ def test_provenance_names_machine_and_versions_but_no_host_and_no_path():
 
 
 @pytest.mark.parametrize(
-    ("name", "n"), [("pgd", 4), ("robust", 4), ("sweep", 4), ("cells", 2), ("curvature", 2), ("steps", 3)]
+    ("name", "n"),
+    [("pgd", 4), ("robust", 4), ("sweep", 4), ("cells", 2), ("curvature", 2), ("steps", 3), ("adversarial", 1)],
 )
 def test_a_benchmark_gives_its_rows(name, n):
     found = importlib.import_module(name).rows("cpu", TINY)
     assert len(found) == n
     assert {r.benchmark for r in found} == {name}
     assert all(r.ours > 0 and r.theirs > 0 and r.low <= r.ratio <= r.high for r in found)
-    assert {r.met for r in found} <= ({""} if name in ("steps", "cells") else {"yes", "no"})
+    assert {r.met for r in found} <= ({""} if name in ("steps", "cells", "adversarial") else {"yes", "no"})
 
 
 def test_memory_is_read_in_a_process_of_its_own(monkeypatch):
@@ -187,3 +189,15 @@ def test_both_forms_of_a_step_do_the_same():
     added = steps.Proxy(model).perturbation(x, y)
     sizes = [(added[k].norm() / w.norm()).item() for k, w in model.named_parameters() if k in added]
     assert sizes == pytest.approx([steps.GAMMA] * len(sizes), rel=1e-4)
+
+
+def test_the_plain_loop_of_adversarial_training_learns_and_stays_in_its_ball():
+    x, y = torch.rand(24, 3, 8, 8, generator=settings.generator(0)), torch.arange(24) % 3
+    model, seen, losses = subjects.lenet((3, 8, 8), 2, "cpu"), [], []
+    model.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].detach()))
+    for _ in range(25):
+        losses.append(adversarial.reference_epoch(model, x, y, 24, 2))
+    assert losses[-1] < 0.9 * losses[0]
+    assert all(each.min() >= 0 and each.max() <= 1 for each in seen)
+    start, trained_on = seen[0], seen[2]
+    assert 0 < (trained_on - start).abs().max() <= 2 * adversarial.EPS + 1e-6
