@@ -26,11 +26,9 @@ book: execute html  ## execute every page at quick and build the site
 execute: env
 	$(ONE_THREAD) $(PY) -m advsmooth execute --jobs $(JOBS)
 
-html: env  ## build the site from the stored outputs, warnings as errors
+html: env  ## build the site from the stored outputs, warnings as errors; the one before stays until it is whole
 	@for made in scoreboard errata reference; do $(PY) -m advsmooth $$made || exit 1; done
-	@rm -rf _build/html _build/.doctrees
-	@$(BIN)jupyter-book build . --quiet -W -n --keep-going
-	@$(PY) tools/site_check.py _build/html
+	@$(PY) tools/site_build.py
 	@echo "open $(SITE)"
 
 test: env unit outputs  ## unit and property tests, negative controls, pairs, ledger, stored outputs
