@@ -176,8 +176,11 @@ _TORCHVISION: dict[str, Callable[..., Any]] = {
 
 def _torchvision(name: str, split: str, download: bool) -> Dataset:
     root, entry = data_folder(), catalogue()[name]
+    beside = root / f".{name}.download"
     try:
-        return _opened(name, split, root, entry)
+        loaded = _opened(name, split, root, entry)
+        if not (download and beside.exists()):
+            return loaded
     except DataError:
         if not download:
             raise
@@ -186,7 +189,8 @@ def _torchvision(name: str, split: str, download: bool) -> Dataset:
         with (root / f".{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one process at a time; another may have fetched it meanwhile
             if not _sound(name, root, entry):
-                _download(name, root, entry)
+                _download(name, root, entry, beside)
+            shutil.rmtree(beside, ignore_errors=True)
     except Exception as error:  # a network or a disk fails in many ways
         raise DataError(
             f"dataset={name!r}: the download failed ({_one_line(error)}); again: python -m advsmooth download {name}"
@@ -194,13 +198,12 @@ def _torchvision(name: str, split: str, download: bool) -> Dataset:
     return _opened(name, split, root, entry)
 
 
-def _download(name: str, root: Path, entry: Mapping[str, Any]) -> None:
+def _download(name: str, root: Path, entry: Mapping[str, Any], beside: Path) -> None:
     """Fetch a data set into a folder that nobody reads, and move its files to their place when they are whole.
 
     torchvision writes straight to the last name, and takes an unpacked MNIST file for whole because it is there. After
     a kill, archives are kept, which it compares with its checksums, and everything is unpacked again.
     """
-    beside = root / f".{name}.download"
     for path in _files_under(beside):
         if path.suffix not in _ARCHIVES:
             path.unlink()
@@ -212,7 +215,6 @@ def _download(name: str, root: Path, entry: Mapping[str, Any]) -> None:
             place = root / path.relative_to(beside)
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
-    shutil.rmtree(beside)
 
 
 _ARCHIVES = (".gz", ".mat")  # SVHN is read from the files as they come

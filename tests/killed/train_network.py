@@ -13,7 +13,7 @@ from training.small import blobs, fcn
 
 from advsmooth.atomic import write_atomically
 from advsmooth.attacks.gradient import PGD
-from advsmooth.training import loop
+from advsmooth.training import loop, runs
 from advsmooth.training.entropysgd import EntropySGD
 from advsmooth.training.objectives import AdversarialTraining
 from advsmooth.training.recipe import Optimiser, Recipe
@@ -44,3 +44,13 @@ def main(name, folder, every):
     tables = [table.to_dict("list") for table in (run.steps, run.epochs.drop(columns="seconds"))]
     result = json.dumps({"weights": digests, "steps": tables[0], "epochs": tables[1]})
     write_atomically(Path(folder) / "result.json", result)
+
+
+LONG = 1500
+"""Epochs of a run that is to be killed in its course."""
+
+
+def two_runs():
+    """Two runs for two workers."""
+    recipe = replace(PLAIN, epochs=LONG, batch=64)
+    return [runs.Run("fcn", {"m": 4, "L": 2}, blobs(dtype=torch.float32), recipe, seed) for seed in (0, 1)]
