@@ -5,6 +5,7 @@ VENV ?= .venv
 SYSTEM ?=
 JOBS ?= 2
 SCALE ?=
+ROUNDS ?= 20
 P ?=
 BIN = $(if $(SYSTEM),,$(VENV)/bin/)
 PY = $(BIN)python
@@ -13,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SITE = _build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help env book execute html test unit outputs lint run bench lock clean
+.PHONY: help env book execute html test unit outputs soak lint run bench lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,11 +27,9 @@ book: execute html  ## execute every page at quick and build the site
 execute: env
 	$(ONE_THREAD) $(PY) -m advsmooth execute --jobs $(JOBS)
 
-html: env  ## build the site from the stored outputs, warnings as errors
+html: env  ## build the site from the stored outputs, warnings as errors; the one before stays until it is whole
 	@for made in scoreboard errata reference; do $(PY) -m advsmooth $$made || exit 1; done
-	@rm -rf _build/html _build/.doctrees
-	@$(BIN)jupyter-book build . --quiet -W -n --keep-going
-	@$(PY) tools/site_check.py _build/html
+	@$(PY) tools/site_build.py
 	@echo "open $(SITE)"
 
 test: env unit outputs  ## unit and property tests, negative controls, pairs, ledger, stored outputs
@@ -40,6 +39,9 @@ unit: env
 
 outputs: env
 	$(ONE_THREAD) $(PY) -m pytest --nbval notebooks --nbval-sanitize-with tests/nbval.cfg -n $(JOBS) --dist loadscope -p no:cacheprovider --override-ini=addopts=
+
+soak: env  ## kill training, records, pages, downloads and the site thousands of times; ROUNDS=100 for longer
+	ADVSMOOTH_SOAK=$(ROUNDS) $(ONE_THREAD) $(PY) -m pytest -s tests/killed
 
 lint: env  ## ruff and mypy
 	$(PY) -m ruff check .

@@ -55,12 +55,40 @@ def test_nothing_else_is_left_in_the_folder(saved):
 
 
 def test_measurements_survive_a_replay_that_fails(tmp_path, cfg):
-    with pytest.raises(data.DataError):
-        records.save(
+    def save(name):
+        return records.save(
             PAGE, pd.DataFrame({"a": [1]}), cfg=cfg, data=[], cost={}, function=FUNCTION,
-            arguments=ARGUMENTS | {"name": "nothing"}, folder=tmp_path,
+            arguments=ARGUMENTS | {"name": name}, folder=tmp_path,
         )  # fmt: skip
-    assert (tmp_path / "finlay2018" / "dataset_lipschitz.cpu.csv").read_text() == "a\n1\n"
+
+    with pytest.raises(records.RecordError) as refusal:
+        save("nothing")
+    words = [
+        "replay advsmooth.analysis.lipschitz:replay failed (DataError",
+        "finlay2018/dataset_lipschitz.cpu.csv.pending",
+    ]
+    assert all(word in str(refusal.value) for word in words)
+    assert "\n" not in str(refusal.value)
+    (kept,) = records.unfinished(tmp_path)
+    assert kept.read_text() == "a\n1\n"
+    assert records.every(folder=tmp_path) == []
+    assert records.read(save("digits")).table.a.tolist() == [1]
+    assert records.unfinished(tmp_path) == []
+
+
+def test_the_record_before_stands_while_a_replay_fails(saved, tmp_path, cfg):
+    with pytest.raises(records.RecordError, match="replay"):
+        records.save(
+            PAGE, pd.DataFrame({"a": [1]}), cfg=cfg, data=[], cost={}, function="advsmooth.data:nothing",
+            arguments={}, folder=tmp_path,
+        )  # fmt: skip
+    assert records.read(saved).table.epoch.tolist() == [0, 1]
+
+
+def test_a_table_of_another_save_is_refused(saved):
+    saved.with_suffix(".csv").write_text("epoch,loss\n0,1.5\n1,0.1234567891\n")
+    with pytest.raises(records.RecordError, match="its table is not the one of its provenance.*restore both files"):
+        records.read(saved)
 
 
 def test_a_record_is_current_while_its_code_is(saved):
@@ -105,7 +133,8 @@ def test_a_replay_without_its_data_is_unknown_not_current(saved, monkeypatch, tm
         (lambda path: path.write_bytes(b"\xff\xfe"), "not readable"),
         (lambda path: path.with_suffix(".csv").unlink(), "dataset_lipschitz.cpu.csv is missing"),
         (lambda path: path.with_suffix(".csv").write_text(""), "not readable"),
-        (lambda path: path.with_suffix(".csv").write_text("epoch\n1\n"), "column 'loss' is missing"),
+        (lambda path: path.with_suffix(".csv").write_text("epoch\n1\n"), "its table is not the one"),
+        (lambda path: edit(path, columns=["epoch", "time"]), "column 'time' is missing"),
         (lambda path: edit(path, replay=None), "replay"),
         (lambda path: path.write_text(json.dumps({"page": "x"})), "provenance lacks 'label'"),
     ],
@@ -137,19 +166,6 @@ def test_the_newest_record_wins_and_scales_are_kept_apart(saved, tmp_path):
     assert records.newest(PAGE, folder=tmp_path).provenance["label"] == "cpu-mnist"
     with pytest.raises(records.RecordError, match="scale='fast'"):
         records.newest(PAGE, "fast", folder=tmp_path)
-
-
-def test_a_killed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "a.json"
-    records.write_atomically(path, "old")
-
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("pathlib.Path.replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        records.write_atomically(path, "new")
-    assert path.read_text() == "old"
 
 
 def test_the_stopwatch_sees_memory():

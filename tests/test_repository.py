@@ -23,7 +23,7 @@ TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULT
 # analysis of trainings; training imports no analysis.
 LAYERS = {
     "analysis": {"training", "attacks", "models", "theory", "data", "settings", "places", "records"},
-    "training": {"attacks", "models", "data", "devices", "settings", "places", "records"},
+    "training": {"attacks", "models", "data", "devices", "settings", "places", "records", "atomic", "lifeline"},
     "theory": {"models", "data", "settings"},
     "attacks": {"data", "settings"},
     "models": {"data", "settings", "places"},

@@ -119,7 +119,7 @@ def copy_files(app: Any, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     found = [(NOTEBOOKS, DOWNLOADS, path) for page in pages.every() for path in (page.script, page.notebook)]
-    found += [(RECORDED, RECORDS, path) for path in RECORDED.glob("*/*.*")]
+    found += [(RECORDED, RECORDS, path) for kind in ("csv", "json") for path in RECORDED.glob(f"*/[!.]*.{kind}")]
     for folder, offered, path in found:
         if path.exists():
             target = Path(app.outdir) / offered / path.relative_to(folder)

@@ -47,12 +47,15 @@ def _execute(chosen: argparse.Namespace) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     import nbformat
 
+    from advsmooth.atomic import write_atomically
     from advsmooth.settings import parse_arguments
 
     page, parameters = pages.find(chosen.page), parse_arguments(chosen.parameters)
     label = "-".join(f"{name}={value}" for name, value in parameters.items()).replace("/", ":") or "quick"
     output = pages.RUNS / f"{page.key}.{label}.ipynb"
-    nbformat.write(pages.run(page, output, parameters), output)
+    unfinished = output.with_suffix(".unfinished.ipynb")  # papermill writes it cell by cell; stays if the run fails
+    write_atomically(output, nbformat.writes(pages.run(page, unfinished, parameters)) + "\n")
+    unfinished.unlink()
     print(f"written to {output.relative_to(ROOT)}")
     return 0
 
@@ -111,6 +114,8 @@ def _records(_: argparse.Namespace) -> int:
         state, why = records.status(record)
         stale += state == "stale"
         print(f"{state}: {record.provenance['page']} ({record.provenance['label']}): {why}")
+    for path in records.unfinished():
+        print(f"unfinished: {path.relative_to(ROOT)}: its run was stopped before the record was whole; record it again")
     return 1 if stale else 0
 
 

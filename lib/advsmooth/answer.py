@@ -12,8 +12,8 @@ from pathlib import Path
 from advsmooth import records
 from advsmooth.analysis import common_table
 from advsmooth.analysis.rank_matrix import RankMatrix, rank_matrix
+from advsmooth.atomic import write_atomically
 from advsmooth.places import BOOK
-from advsmooth.records import write_atomically
 
 PAGE = "synthesis/one_table"
 PICTURE = BOOK / "_static" / "answer.svg"

@@ -9,8 +9,10 @@ absolute or relative to that folder.
 from __future__ import annotations
 
 import difflib
+import fcntl
 import functools
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,7 +117,7 @@ def load(
         split: ``train`` or ``test``. The digits have no published split: the last 360 are the test set.
         n: only the first ``n`` examples.
         device: where the tensors shall lie.
-        download: fetch what is missing (torchvision's own servers, verified against its checksums).
+        download: fetch what is missing or corrupt (torchvision's own servers, verified against its checksums).
 
     Returns:
         Inputs float32 in [0, 1] of shape ``(n, channels, height, width)``, labels int64.
@@ -173,12 +175,70 @@ _TORCHVISION: dict[str, Callable[..., Any]] = {
 
 
 def _torchvision(name: str, split: str, download: bool) -> Dataset:
-    root = data_folder()
-    entry = catalogue()[name]
-    chosen = {"split": split} if name == "svhn" else {"train": split == "train"}
+    root, entry = data_folder(), catalogue()[name]
+    beside = root / f".{name}.download"
+    try:
+        loaded = _opened(name, split, root, entry)
+        if not (download and beside.exists()):
+            return loaded
+    except DataError:
+        if not download:
+            raise
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one process at a time; another may have fetched it meanwhile
+            if not _sound(name, root, entry):
+                _download(name, root, entry, beside)
+            shutil.rmtree(beside, ignore_errors=True)
+    except Exception as error:  # a network or a disk fails in many ways
+        raise DataError(
+            f"dataset={name!r}: the download failed ({_one_line(error)}); again: python -m advsmooth download {name}"
+        ) from None
+    return _opened(name, split, root, entry)
+
+
+def _download(name: str, root: Path, entry: Mapping[str, Any], beside: Path) -> None:
+    """Fetch a data set into a folder that nobody reads, and move its files to their place when they are whole.
+
+    torchvision writes straight to the last name, and takes an unpacked MNIST file for whole because it is there. After
+    a kill, archives are kept, which it compares with its checksums, and everything is unpacked again.
+    """
+    for path in _files_under(beside):
+        if path.suffix not in _ARCHIVES:
+            path.unlink()
+    for split in SPLITS:
+        _TORCHVISION[name](root=str(beside), download=True, **_chosen(name, split))
+        _opened(name, split, beside, entry)
+    for path in _files_under(beside):
+        if path.suffix != ".gz":
+            place = root / path.relative_to(beside)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+
+
+_ARCHIVES = (".gz", ".mat")  # SVHN is read from the files as they come
+
+
+def _files_under(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sound(name: str, root: Path, entry: Mapping[str, Any]) -> bool:
+    try:
+        return all(len(_opened(name, split, root, entry)) for split in SPLITS)
+    except DataError:
+        return False
+
+
+def _chosen(name: str, split: str) -> dict[str, Any]:
+    return {"split": split} if name == "svhn" else {"train": split == "train"}
+
+
+def _opened(name: str, split: str, root: Path, entry: Mapping[str, Any]) -> Dataset:
     _check_files(name, root, entry.get("files", {}))
     try:
-        opened = _TORCHVISION[name](root=str(root), download=download, **chosen)
+        opened = _TORCHVISION[name](root=str(root), **_chosen(name, split))
     except Exception as error:  # torchvision raises what it likes on a file that is absent, cut or changed
         if _present(root, entry):
             raise DataError(

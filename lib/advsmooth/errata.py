@@ -22,9 +22,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from advsmooth import claims, pages
+from advsmooth.atomic import write_atomically
 from advsmooth.checks import Check
 from advsmooth.places import BOOK, ROOT
-from advsmooth.records import write_atomically
 
 FOLDER = ROOT / "data" / "errata"
 

@@ -12,6 +12,7 @@ import copy
 import datetime as dt
 import difflib
 import hashlib
+import os
 import sys
 import tempfile
 import time
@@ -23,9 +24,10 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from advsmooth import claims
+from advsmooth import claims, lifeline
+from advsmooth.atomic import write_atomically
+from advsmooth.journal import Journal
 from advsmooth.places import NOTEBOOKS, ROOT
-from advsmooth.records import write_atomically
 
 RUNS = ROOT / "_build" / "runs"
 """Where runs with other parameters go; the stored notebooks are always at ``quick``."""
@@ -262,6 +264,8 @@ def comparable(notebook: NotebookNode) -> list[Any]:
 def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
     """Execute pages in parallel, with a progress line, and store what changed.
 
+    A pass that was killed is continued (see :mod:`advsmooth.journal`).
+
     Returns:
         The failures, one text each; the other pages were stored all the same.
     """
@@ -269,17 +273,25 @@ def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
 
     failures: list[str] = []
     taken: dict[str, float] = {}
+    journal = Journal(chosen)
+    before = len(journal.done)
+    if before:
+        print(f"continuing an interrupted pass: {before} of {len(chosen)} pages were done", flush=True)
     started = time.perf_counter()
-    results = Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(_attempt)(page) for page in chosen)
-    for done, (key, outcome, seconds) in enumerate(results, start=1):
+    in_parallel = Parallel(n_jobs=jobs, backend="loky", return_as="generator_unordered")
+    results = in_parallel(delayed(_attempt)(page, os.getpid()) for page in chosen if page.key not in journal.done)
+    for done, (key, outcome, seconds) in enumerate(results, start=before + 1):
         elapsed = time.perf_counter() - started
-        left = elapsed / done * (len(chosen) - done)
+        left = elapsed / (done - before) * (len(chosen) - done)
         failed = outcome not in ("stored", "unchanged")
         taken[key] = seconds
         state = "FAILED" if failed else outcome
         print(f"[{done}/{len(chosen)}] {key}: {state} in {seconds:.0f} s; about {left:.0f} s left", flush=True)
         if failed:
             failures.append(outcome)
+        else:
+            journal.note(Page(key))
+    journal.close()
     if len(taken) > 5:
         print(
             "slowest: "
@@ -288,7 +300,8 @@ def update_all(chosen: Sequence[Page], jobs: int) -> list[str]:
     return failures
 
 
-def _attempt(page: Page) -> tuple[str, str, float]:
+def _attempt(page: Page, parent: int) -> tuple[str, str, float]:
+    lifeline.end_with(parent)
     started = time.perf_counter()
     try:
         key, changed, seconds = update(page)

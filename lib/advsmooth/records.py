@@ -1,7 +1,8 @@
 """Recorded results of larger runs: a CSV of measurements and a JSON of how they came about.
 
-A record is two small files, ``data/recorded/<paper>/<topic>.<label>.csv`` and ``.json``. Its provenance
-names the code (hashes of the modules of this library that it ran), parameters, data, device, versions and cost, and a
+A record is two small files, ``data/recorded/<paper>/<topic>.<label>.csv`` and ``.json``; the one holds the hash of the
+other, so that two that do not belong together are never read as one. Its provenance names the code (hashes of the
+modules of this library that it ran), parameters, data, device, versions and cost, and a
 *replay*: the first steps of the run as a function that can be called again in seconds. When the code
 has changed since, :func:`status` replays, and only a record whose replay gives other numbers is stale.
 """
@@ -32,6 +33,7 @@ import pandas as pd
 import torch
 
 from advsmooth import devices
+from advsmooth.atomic import write_atomically
 from advsmooth.data import Dataset
 from advsmooth.places import LOCK, RECORDED, ROOT
 from advsmooth.settings import SCALES, Settings
@@ -53,6 +55,7 @@ _REQUIRED = (
     "device",
     "cost",
     "columns",
+    "table_sha256",
     "replay",
 )
 
@@ -152,7 +155,11 @@ def save(
     label: str | None = None,
     folder: Path = RECORDED,
 ) -> Path:
-    """Write a record; both files appear whole or not at all.
+    """Write a record; its two files appear whole, or not at all.
+
+    The table is first kept in ``<topic>.<label>.csv.pending`` beside the record, so that the hours behind it are not
+    lost if the replay fails or the process dies. Whoever reads between the renames of the two files, or after a kill
+    there, is refused by :func:`read`; the next save mends it.
 
     Args:
         page: ``<paper>/<topic>``.
@@ -167,13 +174,24 @@ def save(
 
     Returns:
         The path of the JSON file.
+
+    Raises:
+        RecordError: if the replay fails; the message says where the table is.
     """
     label = label or cfg.scale
     path = folder / page.split("/")[0] / f"{page.split('/')[1]}.{label}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The measurements first: if the replay fails, the hours behind them are not lost.
-    write_atomically(path.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g"))
-    replay = Replay(function, dict(arguments), {})
+    text = table.to_csv(index=False, float_format="%.10g")
+    waiting = {suffix: path.with_suffix(f"{suffix}.pending") for suffix in (".csv", ".json")}
+    write_atomically(waiting[".csv"], text)
+    try:
+        metrics = Replay(function, dict(arguments), {}).run()
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RecordError(
+            f"record {path.stem!r}: its replay {function} failed ({why}); the measurements are kept in "
+            f"{path.parent.name}/{waiting['.csv'].name}; mend the replay and save them again"
+        ) from error
     provenance = {
         "page": page,
         "label": label,
@@ -190,10 +208,18 @@ def save(
         "threads": torch.get_num_threads(),
         "cost": dict(cost),
         "columns": list(table.columns),
-        "replay": {"function": function, "arguments": dict(arguments), "metrics": replay.run()},
+        "table_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "replay": {"function": function, "arguments": dict(arguments), "metrics": metrics},
     }
-    write_atomically(path, json.dumps(provenance, indent=1) + "\n")
+    write_atomically(waiting[".json"], json.dumps(provenance, indent=1) + "\n")
+    for suffix, pending in waiting.items():
+        pending.replace(path.with_suffix(suffix))
     return path
+
+
+def unfinished(folder: Path = RECORDED) -> list[Path]:
+    """What runs left that were stopped before their record was whole (see :func:`save`)."""
+    return sorted(folder.glob("*/*.pending"))
 
 
 def kept_table(path: Path | None, make: Callable[[], pd.DataFrame], *, digits: int) -> pd.DataFrame:
@@ -217,11 +243,13 @@ def read(path: Path) -> Record:
     """Read one record.
 
     Raises:
-        RecordError: if a file is missing or truncated, or a column or a field of the provenance is not there.
+        RecordError: if a file is missing or truncated, a column or a field of the provenance is not there, or the table
+            is not the one that the provenance describes.
     """
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
-        table = pd.read_csv(io.StringIO(path.with_suffix(".csv").read_text(encoding="utf-8")))
+        content = path.with_suffix(".csv").read_bytes()
+        table = pd.read_csv(io.StringIO(content.decode()))
     except FileNotFoundError as error:
         raise RecordError(
             f"record {path.stem!r}: {Path(str(error.filename)).name} is missing; record it again"
@@ -233,6 +261,14 @@ def read(path: Path) -> Record:
     for name in _REQUIRED:
         if name not in provenance:
             raise RecordError(f"record {path.stem!r}: provenance lacks {name!r}; record it again")
+    if hashlib.sha256(content).hexdigest() != provenance["table_sha256"]:
+        pending = path.with_suffix(".json.pending").name
+        remedy = (
+            f"a save was stopped between its two files: rename {pending} to {path.name}"
+            if path.with_name(pending).exists()
+            else "restore both files, or record it again"
+        )
+        raise RecordError(f"record {path.stem!r}: its table is not the one of its provenance (table_sha256); {remedy}")
     if not isinstance(provenance["replay"], dict) or set(provenance["replay"]) != {"function", "arguments", "metrics"}:
         raise RecordError(f"record {path.stem!r}: its replay is not a function, arguments and metrics; record it again")
     for column in provenance["columns"]:
@@ -309,13 +345,6 @@ def _imports(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return [name for name in names if name.startswith("advsmooth")]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def versions() -> dict[str, str]:

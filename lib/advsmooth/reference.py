@@ -9,8 +9,8 @@ import ast
 from collections.abc import Mapping
 from pathlib import Path
 
+from advsmooth.atomic import write_atomically
 from advsmooth.places import BOOK, ROOT
-from advsmooth.records import write_atomically
 
 LIBRARY = ROOT / "lib" / "advsmooth"
 FOLDER = BOOK / "api"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advsmooth import claims, pages
+from advsmooth.atomic import write_atomically
 from advsmooth.places import BOOK
-from advsmooth.records import write_atomically
 
 NO_PAGE = "no page yet"
 STATIC = BOOK / "_static"

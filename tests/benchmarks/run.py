@@ -28,6 +28,7 @@ import torch
 from measure import Row, Sizes
 
 from advsmooth import records
+from advsmooth.atomic import write_atomically
 from advsmooth.places import ROOT
 
 NAMES = ("pgd", "robust", "sweep", "cells", "curvature", "steps", "adversarial", "memory")
@@ -111,8 +112,8 @@ def store(folder: Path, device: str, rows: Sequence[Row], about: dict[str, Any])
     files = {"": table, ".ratios": ratios(table), ".details": details(table), ".machine": machine(described)}
     for suffix, content in files.items():
         path = folder / f"{device}{suffix}.csv"
-        records.write_atomically(path, content.to_csv(index=False, float_format="%.6g"))
-    records.write_atomically(folder / f"{device}.json", json.dumps(described, indent=1) + "\n")
+        write_atomically(path, content.to_csv(index=False, float_format="%.6g"))
+    write_atomically(folder / f"{device}.json", json.dumps(described, indent=1) + "\n")
 
 
 def stored(folder: Path, device: str) -> tuple[pd.DataFrame, dict[str, Any]]:

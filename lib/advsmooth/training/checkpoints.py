@@ -1,13 +1,12 @@
 """Checkpoints: one safetensors file with numbers as tensors and everything else as JSON in its header.
 
-A file appears whole or not at all, so a run killed while it writes finds the checkpoint before. There are no pickles:
-reading a checkpoint runs no code.
+A file appears whole or not at all (:mod:`advsmooth.atomic`), so a run killed while it writes finds the checkpoint
+before. There are no pickles: reading a checkpoint runs no code.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ import safetensors
 import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+
+from advsmooth.atomic import write_atomically
 
 FORMAT = "advsmooth training 1"
 """Written into every file; another one is refused."""
@@ -33,13 +34,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -
     path.parent.mkdir(parents=True, exist_ok=True)
     # Clones: safetensors refuses tensors that share memory, as tied weights do.
     plain = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    content = to_bytes(plain, metadata={"format": FORMAT, "about": json.dumps(about)})
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_atomically(path, to_bytes(plain, metadata={"format": FORMAT, "about": json.dumps(about)}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

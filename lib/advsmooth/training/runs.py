@@ -10,6 +10,7 @@ import ast
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import joblib
 import torch
 from torch import nn
 
-from advsmooth import devices, records
+from advsmooth import devices, lifeline, records
 from advsmooth.data import Dataset
 from advsmooth.models import registry
 from advsmooth.places import CACHE, ROOT
@@ -117,7 +118,8 @@ def trained_all(
         ValueError: see :func:`trained`.
     """
     if jobs > 1:
-        joblib.Parallel(n_jobs=jobs)(joblib.delayed(_in_one_thread)(run, measures, folder) for run in runs)
+        one = joblib.delayed(_in_one_thread)
+        joblib.Parallel(n_jobs=jobs, backend="loky")(one(run, measures, folder, os.getpid()) for run in runs)
     return [trained(run, measures=measures, folder=folder) for run in runs]
 
 
@@ -159,7 +161,8 @@ def _of_its_own(each: Mapping[int, Measure]) -> Measure:
     return lambda model: each[id(model)](model)
 
 
-def _in_one_thread(run: Run, measures: Measures | None, folder: Path) -> None:
+def _in_one_thread(run: Run, measures: Measures | None, folder: Path, parent: int) -> None:
+    lifeline.end_with(parent)
     torch.set_num_threads(1)
     trained(run, measures=measures, folder=folder)
 

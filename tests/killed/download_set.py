@@ -1,0 +1,42 @@
+"""Fetch a small Fashion-MNIST, for which the catalogue has no checksums, from a server of the test."""
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import torchvision
+
+from advsmooth import data
+
+NAMES = [f"{split}-{kind}-ubyte" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+N = 400
+
+
+def write_archives(folder):
+    """The four archives as the publisher has them."""
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        array = rng.integers(0, 256, (N, 28, 28), dtype=np.uint8) if "images" in name else np.arange(N) % 10
+        head = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(head + array.astype(np.uint8).tobytes(), mtime=0))
+
+
+def small(archives, address):
+    """What torchvision and the catalogue know, for this set: patches as (object, name, value)."""
+    kind = torchvision.datasets.FashionMNIST
+    sums = [(f"{name}.gz", hashlib.md5((Path(archives) / f"{name}.gz").read_bytes()).hexdigest()) for name in NAMES]
+    entry = data.catalogue()["fashionmnist"] | {"sizes": {"train": N, "test": N}}
+    return [
+        (kind, "mirrors", [address]),
+        (kind, "resources", sums),
+        (data, "catalogue", lambda: {"fashionmnist": entry}),
+    ]
+
+
+def main(archives, address):
+    for patch in small(archives, address):
+        setattr(*patch)
+    for split in data.SPLITS:
+        data.load("fashionmnist", split, download=True)
