@@ -24,15 +24,13 @@ from torch import Tensor
 
 from advsmooth import settings
 from advsmooth.places import DATASETS, data_folder
+from advsmooth.refusals import Refusal
 
 SPLITS = ("train", "test")
 
 
-class DataError(ValueError):
+class DataError(Refusal):
     """A data set was refused; the message is one line: the value, what is allowed, what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,14 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from advsmooth.refusals import Refusal
+
 FORMAT = "advsmooth training 1"
 """Written into every file; another one is refused."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(Refusal):
     """A checkpoint was refused; the message is one line."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
