@@ -1,7 +1,7 @@
 """The YAML of this repository: plain data in small files, without aliases, tags or keys that are given twice.
 
-YAML can say much more, and a file that does can hang or fill the memory of whoever reads it: a few lines of aliases stand
-for billions of entries.
+YAML can say much more, and a file that does can hang or fill the memory of whoever reads it: a few lines of aliases
+stand for billions of entries.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def read(path: Path) -> Any:
     if len(content) > LARGEST:
         raise YamlError(f"{path.name}: {len(content):,} bytes; allowed are {LARGEST:,}")
     try:
-        return yaml.load(content.decode("utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader that allows less
+        return yaml.load(content.decode("utf-8"), Loader=_Loader)
     except RecursionError:
         raise YamlError(f"{path.name}: not valid YAML (nested too deeply)") from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # not UTF-8, an impossible date, a number without end

@@ -297,7 +297,7 @@ def read(path: Path) -> Record:
 
 
 def _table(path: Path, content: str, provenance: Mapping[str, Any]) -> pd.DataFrame:
-    """The measurements, which must be those that were written: the columns named, rows of one length, the last one whole."""
+    """The measurements, which must be those written: the columns named, rows of one length, the last one whole."""
     try:
         rows = list(csv.reader(io.StringIO(content, newline="")))
         header, widths = rows[0] if rows else [], {len(row) for row in rows}

@@ -1,7 +1,7 @@
 """Refusals: errors whose message is one line for the user, and the one place that decides what is shown of an error.
 
-Every error class of this library that answers bad input is a :class:`Refusal`. Whoever ends a program, the command line,
-a plain script or a page run by papermill, asks :func:`in_one_line` what to print.
+Every error class of this library that answers bad input is a :class:`Refusal`. Whoever ends a program, the command
+line or a plain script, asks :func:`in_one_line` what to print.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 
-class Refusal(ValueError):
+class Refusal(ValueError):  # noqa: N818 - what the design calls it
     """Input was refused; the message is one line: the value, what is allowed, what to do."""
 
     def __init__(self, message: str) -> None:
@@ -38,7 +38,7 @@ def quoted(value: object, longest: int = 120) -> str:
 
 
 def in_one_line(error: BaseException) -> str | None:
-    """What the user is told of an error that is not a mistake of ours; ``None`` for one that is, which needs its trace."""
+    """What the user is told of an error that is not a mistake of ours; ``None`` for one that is."""
     if isinstance(error, KeyboardInterrupt):
         return "stopped; what was finished is kept, and the same command goes on from there"
     if isinstance(error, Refusal):

@@ -248,7 +248,11 @@ def resolve(namespace: Mapping[str, Any], **parameters: Parameter) -> Settings:
             scale this page does not offer, or a GPU that is asked for and absent.
     """
     offered = tuple(s for s in SCALES if s == "quick" or any(s in p.presets for p in parameters.values()))
-    declared = {"scale": choice(*offered, quick="quick"), "seed": count(at_least=0, at_most=LARGEST_SEED, quick=0), **parameters}
+    declared = {
+        "scale": choice(*offered, quick="quick"),
+        "seed": count(at_least=0, at_most=LARGEST_SEED, quick=0),
+        **parameters,
+    }
     given = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
     if namespace.get("__name__") == "__main__" and "get_ipython" not in namespace:
         sys.excepthook = _refuse_in_one_line
