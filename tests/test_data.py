@@ -148,6 +148,7 @@ def test_a_truncated_file_is_refused_in_one_line(folder, monkeypatch, cut):
         (idx(LABELS), "00000801"),
         (b"\0\0\x08\x03" + b"\xff" * 12, "its head promises"),
         (gzip.compress(idx(IMAGES)), "1f8b"),
+        (struct.pack(">4s3I", b"\0\0\x08\x03", 2**32 - 1, 2**32 - 1, 0), "its head promises"),  # found by fuzzing
     ],
 )
 def test_what_is_not_an_idx_file_is_refused(content, words):

@@ -276,7 +276,7 @@ def read_idx(content: bytes, *, dimensions: int) -> np.ndarray:
         raise DataError(f"idx file: begins with {content[:4].hex()!r}; expected bytes in {dimensions} dimensions")
     shape = struct.unpack(f">{dimensions}I", content[4:head])
     size = int(np.prod(shape, dtype=object))
-    if len(content) - head != size:
+    if 0 in shape or len(content) - head != size:  # with a 0, the other sizes may be anything
         raise DataError(f"idx file: holds {len(content) - head} bytes, its head promises {size} ({shape})")
     return np.frombuffer(content, np.uint8, offset=head).reshape(shape).copy()
 
@@ -284,7 +284,7 @@ def read_idx(content: bytes, *, dimensions: int) -> np.ndarray:
 def _cifar(
     archive: str, files: Mapping[str, Sequence[str]], labels: str, meta: tuple[str, str]
 ) -> Callable[[Fetch, str], Arrays]:
-    """CIFAR comes as pickles, which can run any code: they are taken from the archive just hashed, not from the disk."""
+    """CIFAR comes as pickles, which can run any code: they are taken from the archive just hashed."""
 
     def reader(fetch: Fetch, split: str) -> Arrays:
         with tarfile.open(fileobj=io.BytesIO(fetch(archive)), mode="r:gz") as tar:
@@ -376,6 +376,7 @@ def _image(name: str, file: Path) -> np.ndarray:
         if not file.is_file():
             raise OSError("not a file")
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as on damaged EXIF data, which is not read
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file) as image:
                 kind = image.mode + (" with transparency" if "transparency" in image.info else "")
