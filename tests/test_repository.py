@@ -22,11 +22,22 @@ TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULT
 # What a layer may import: notebooks -> analysis -> training, theory -> attacks, models -> data, settings. A sweep is an
 # analysis of trainings; training imports no analysis.
 LAYERS = {
-    "analysis": {"training", "attacks", "models", "theory", "data", "settings", "places", "records"},
-    "training": {"attacks", "models", "data", "devices", "settings", "places", "records", "atomic", "lifeline"},
+    "analysis": {"training", "attacks", "models", "theory", "data", "settings", "places", "records", "refusals"},
+    "training": {
+        "attacks",
+        "models",
+        "data",
+        "devices",
+        "settings",
+        "places",
+        "records",
+        "atomic",
+        "lifeline",
+        "refusals",
+    },
     "theory": {"models", "data", "settings"},
     "attacks": {"data", "settings"},
-    "models": {"data", "settings", "places"},
+    "models": {"data", "settings", "places", "plain_yaml"},
 }
 
 

@@ -55,7 +55,7 @@ def test_numbers_are_read_from_text(text, value):
         ({"n": 2.5}, ["n=2.5", "an integer"]),
         ({"norm": "l3"}, ["norm='l3'", "one of l2, linf"]),
         ({"scale": "gpu"}, ["scale='gpu'", "one of quick, cpu"]),
-        ({"seed": -1}, ["seed=-1", "at least 0"]),
+        ({"seed": -1}, ["seed=-1", "an integer from 0 to"]),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_that_says_what_is_allowed(changes, words):

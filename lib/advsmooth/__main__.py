@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from advsmooth import pages
 from advsmooth.places import ROOT
+from advsmooth.refusals import in_one_line, one_line
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that refuses in one line, as everything here does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:5]) <= 999:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is an integer from 1 to 999")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it went well, 1 if a page or a record failed, 2 if it was asked wrongly."""
-    parser = argparse.ArgumentParser(prog="advsmooth", description="Execute and inspect the pages of the book.")
+    """Run one command; 0 if it went well, 1 if a page or a record failed, 2 if it was asked wrongly.
+
+    130 if it was stopped from the keyboard. What a user did wrong, or the machine lacks, is said in one line.
+    """
+    parser = _Parser(prog="advsmooth", description="Execute and inspect the pages of the book.")
     commands = parser.add_subparsers(dest="command", required=True)
     execute = commands.add_parser("execute", help="execute pages at quick and store their outputs")
     execute.add_argument("pages", nargs="*", help="<paper>/<topic>; all if none is given")
-    execute.add_argument("--jobs", type=int, default=2, help="pages executed at the same time (default 2)")
+    execute.add_argument("--jobs", type=_at_least_one, default=2, help="pages executed at the same time (default 2)")
     run = commands.add_parser("run", help="execute one page with other parameters; the stored outputs stay")
     run.add_argument("page", help="<paper>/<topic>")
     run.add_argument("parameters", nargs="*", help="name=value, such as scale=cpu seed=3")
@@ -32,8 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         return _COMMANDS[chosen.command](chosen)
+    except (
+        BrokenPipeError
+    ):  # `advsmooth list | head -1`: nobody reads on, and the end of the program shall not write either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, pages.PageError) as error:
         return pages.main_error(error)
+    except (OSError, MemoryError, KeyboardInterrupt) as error:
+        line = in_one_line(error)
+        if line is None:
+            raise
+        print(line, file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else 2
 
 
 def _execute(chosen: argparse.Namespace) -> int:
@@ -52,6 +83,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
     page, parameters = pages.find(chosen.page), parse_arguments(chosen.parameters)
     label = "-".join(f"{name}={value}" for name, value in parameters.items()).replace("/", ":") or "quick"
+    if len(label) > 100:  # file systems allow 255 bytes
+        label = f"{label[:60]}-{hashlib.sha256(label.encode(errors='replace')).hexdigest()[:16]}"
     output = pages.RUNS / f"{page.key}.{label}.ipynb"
     unfinished = output.with_suffix(".unfinished.ipynb")  # papermill writes it cell by cell; stays if the run fails
     write_atomically(output, nbformat.writes(pages.run(page, unfinished, parameters)) + "\n")

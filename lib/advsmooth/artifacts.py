@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import functools
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from advsmooth import plain_yaml
 from advsmooth.places import ROOT
+from advsmooth.refusals import Refusal
 
 FOLDER = ROOT / "data" / "artifacts"
 
 
-class ArtifactError(ValueError):
+class ArtifactError(Refusal):
     """A file of expectations was refused, or has no such entry; the message is one line."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 class Expectation(BaseModel):
@@ -90,7 +88,9 @@ def read(paper: str) -> Artifact:
             f"{paper}: no artifact; there are {', '.join(sorted(p.stem for p in FOLDER.glob('*.yml')))}"
         )
     try:
-        return Artifact.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Artifact.model_validate(plain_yaml.read(path))
+    except plain_yaml.YamlError as error:
+        raise ArtifactError(str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
         raise ArtifactError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None

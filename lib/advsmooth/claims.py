@@ -14,13 +14,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from advsmooth import plain_yaml
 from advsmooth.checks import Check
 from advsmooth.places import CLAIMS
+from advsmooth.refusals import Refusal, quoted
 
 Kind = Literal["theorem", "lemma", "proposition", "corollary", "algorithm", "figure", "table", "definition"]
 VERDICTS: Mapping[str, str] = {
@@ -43,11 +44,8 @@ VERDICT_MIME = "application/vnd.advsmooth.verdicts+json"
 """The output from which the scoreboard reads what an executed page says."""
 
 
-class ClaimError(ValueError):
+class ClaimError(Refusal):
     """A claim or the ledger was refused; the message is one line."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 class Claim(BaseModel):
@@ -77,7 +75,9 @@ class Claim(BaseModel):
     setting: str = ""
     published: Any = None
     published_words: str = ""
-    tolerance: dict[Literal["abs", "rel"], float] = Field(default_factory=dict, max_length=1)
+    tolerance: dict[Literal["abs", "rel"], Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, max_length=1
+    )
     refuted_by: str = Field(min_length=1)
     decided_at: Literal["quick", "cpu", "gpu", "paper"]
     errata: list[str] = []
@@ -109,13 +109,13 @@ def read_paper(path: Path) -> Paper:
         ClaimError: if it is not YAML, misses a field, has an unknown one, or repeats an id.
     """
     try:
-        paper = Paper.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise ClaimError(f"{path.name}: not valid YAML ({' '.join(str(error).split())})") from None
+        paper = Paper.model_validate(plain_yaml.read(path))
+    except plain_yaml.YamlError as error:
+        raise ClaimError(str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise ClaimError(f"{path.name}: {place}: {first['msg']} (value {str(first['input'])[:60]!r})") from None
+        raise ClaimError(f"{path.name}: {place}: {first['msg']} (value {quoted(first['input'], 60)})") from None
     ids = [claim.id for claim in paper.claims]
     for claim_id in ids:
         if ids.count(claim_id) > 1:

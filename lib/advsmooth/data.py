@@ -1,18 +1,25 @@
 """Data sets as tensors in memory: inputs in [0, 1], labels, class names, and a checksum of what was loaded.
 
-``digits`` ships with scikit-learn and needs no network. The others are read through torchvision from the
-folder named by ``ADVSMOOTH_DATA`` (default: ``data/cache`` of the checkout) and downloaded there, verified,
-when ``download=True``. ``imagefolder:PATH`` reads a tree ``PATH/<split>/<class>/*.png|jpg`` of one's own, ``PATH``
-absolute or relative to that folder.
+``digits`` ships with scikit-learn and needs no network. The others are read from the folder named by ``ADVSMOOTH_DATA``
+(default: ``data/cache`` of the checkout), where torchvision puts them too, and downloaded there when ``download=True``.
+What is opened is what was hashed: a file whose SHA-256 is not the published one is never parsed, unpacked or unpickled.
+``imagefolder:PATH`` reads a tree ``PATH/<split>/<class>/*.png|jpg`` of one's own, ``PATH`` absolute or relative to that
+folder.
 """
 
 from __future__ import annotations
 
 import difflib
-import fcntl
 import functools
+import gzip
 import hashlib
-import shutil
+import io
+import os
+import pickle
+import struct
+import tarfile
+import urllib.request
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,20 +28,19 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
-import yaml
+from PIL import Image
 from torch import Tensor
 
-from advsmooth import settings
+from advsmooth import plain_yaml, settings
+from advsmooth.atomic import write_atomically
 from advsmooth.places import DATASETS, data_folder
+from advsmooth.refusals import Refusal, one_line, quoted
 
 SPLITS = ("train", "test")
 
 
-class DataError(ValueError):
+class DataError(Refusal):
     """A data set was refused; the message is one line: the value, what is allowed, what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def from_arrays(
 @functools.cache
 def catalogue() -> Mapping[str, Mapping[str, Any]]:
     """``data/datasets.yml``: source, licence, checksums and split sizes of every named data set."""
-    return yaml.safe_load(DATASETS.read_text(encoding="utf-8"))
+    return plain_yaml.read(DATASETS)
 
 
 def load(
@@ -117,7 +123,7 @@ def load(
         split: ``train`` or ``test``. The digits have no published split: the last 360 are the test set.
         n: only the first ``n`` examples.
         device: where the tensors shall lie.
-        download: fetch what is missing or corrupt (torchvision's own servers, verified against its checksums).
+        download: fetch what is missing (from the addresses in the catalogue, kept only if the SHA-256 is right).
 
     Returns:
         Inputs float32 in [0, 1] of shape ``(n, channels, height, width)``, labels int64.
@@ -127,19 +133,19 @@ def load(
             or a file that is corrupt (the message names it).
     """
     if split not in SPLITS:
-        raise DataError(f"split={split!r}: allowed is train or test")
+        raise DataError(f"split={quoted(split)}: allowed is train or test")
     kind, _, path = name.partition(":")
     if kind == "imagefolder":
-        loaded = _imagefolder(name, data_folder() / Path(path).expanduser(), split)
+        loaded = _imagefolder(name, data_folder() / os.path.expanduser(path), split)  # noqa: PTH111 - leaves ~nobody alone
     elif name == "digits":
         loaded = _digits(split)
-    elif name in _TORCHVISION:
-        loaded = _torchvision(name, split, download)
+    elif name in _READERS:
+        loaded = _published(name, split, download)
     else:
         names = [*catalogue(), "imagefolder:PATH"]
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"dataset={name!r}: unknown; {hint}Allowed: {', '.join(names)}")
+        raise DataError(f"dataset={quoted(name)}: unknown; {hint}Allowed: {', '.join(names)}")
     loaded = loaded if n is None else loaded.take(n)
     return loaded.to(device)
 
@@ -164,163 +170,231 @@ def _digits(split: str) -> Dataset:
     return from_arrays("digits", split, x[chosen], y[chosen], names, "scikit-learn's bundled 8x8 digits")
 
 
-# name -> how torchvision opens it; svhn and the others disagree on what they call a split.
-_TORCHVISION: dict[str, Callable[..., Any]] = {
-    "mnist": torchvision.datasets.MNIST,
-    "fashionmnist": torchvision.datasets.FashionMNIST,
-    "cifar10": torchvision.datasets.CIFAR10,
-    "cifar100": torchvision.datasets.CIFAR100,
-    "svhn": torchvision.datasets.SVHN,
+# --- published data sets: the bytes are hashed, and those same bytes are read ---------------------------------------
+
+
+def _published(name: str, split: str, download: bool) -> Dataset:
+    root, entry = data_folder(), catalogue()[name]
+    if download:
+        _download(name, root, entry)
+    try:
+        images, labels, names = _READERS[name](lambda relative: _verified(name, root, entry, relative), split)
+    except DataError:
+        raise
+    except Exception as error:  # verified and yet unreadable: an old version of a library, or too little memory
+        raise DataError(
+            f"dataset={name!r}: {entry['folder']} could not be read ({one_line(error, 160)}); load it again"
+        ) from None
+    expected = entry["sizes"][split]
+    if not len(images) == len(labels) == expected:
+        raise DataError(
+            f"dataset={name!r}: {split} has {len(images)} images and {len(labels)} labels, expected {expected}; "
+            f"delete {entry['folder']} and load it again"
+        )
+    x = torch.from_numpy(images).to(torch.float32).div_(255).contiguous()
+    return from_arrays(name, split, x, torch.from_numpy(labels), names, entry["source"])
+
+
+def _verified(name: str, root: Path, entry: Mapping[str, Any], relative: str) -> bytes:
+    """The content of a file of the catalogue, or of its ``.gz``: the one that is there and listed with its SHA-256.
+
+    Raises:
+        DataError: if none is there, or it is not the published one.
+    """
+    for listed in (relative, f"{relative}.gz"):
+        if listed in entry["files"] and (root / listed).is_file():
+            content = (root / listed).read_bytes()
+            if hashlib.sha256(content).hexdigest() != entry["files"][listed]:
+                raise DataError(
+                    f"dataset={name!r}: {listed} is corrupt (its SHA-256 is not the published one); "
+                    "delete it and load it again"
+                )
+            return content if listed == relative else gzip.decompress(content)
+    needed = relative if relative in entry["files"] else f"{relative}.gz"
+    raise DataError(
+        f"dataset={name!r}: {needed} not found; set ADVSMOOTH_DATA to a folder that holds it, "
+        f"or download it: python -m advsmooth download {name}"
+    )
+
+
+def _download(name: str, root: Path, entry: Mapping[str, Any]) -> None:
+    """Fetch the files that are not there, or corrupt; each appears under its name only if its SHA-256 is right."""
+    for relative, address in entry["download"].items():
+        unpacked = relative.removesuffix(".gz")  # MNIST may lie there without its .gz
+        if _is_sound(name, root, entry, unpacked):
+            continue
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                content = answer.read()
+            if (found := hashlib.sha256(content).hexdigest()) != entry["files"][relative]:
+                raise DataError(
+                    f"dataset={name!r}: what {address} sent is not the published file (its SHA-256 is {found}); "
+                    "nothing was kept; try again later, or copy the file from somewhere else"
+                )
+            (root / relative).parent.mkdir(parents=True, exist_ok=True)
+            (root / unpacked).unlink(missing_ok=True)  # it is read first, and is corrupt
+            write_atomically(root / relative, content)
+        except (OSError, ValueError) as error:  # no network, no such host, an answer that breaks off, a full disk
+            if isinstance(error, DataError):
+                raise
+            raise DataError(
+                f"dataset={name!r}: could not fetch {address} ({one_line(error, 160)}); "
+                f"try again, or put the file at {relative} in the folder ADVSMOOTH_DATA"
+            ) from None
+
+
+def _is_sound(name: str, root: Path, entry: Mapping[str, Any], relative: str) -> bool:
+    try:
+        _verified(name, root, entry, relative)
+    except DataError:
+        return False
+    return True
+
+
+Fetch = Callable[[str], bytes]
+Arrays = tuple[np.ndarray, np.ndarray, Sequence[str]]
+"""Images uint8 ``(n, c, h, w)``, labels ``(n,)``, names of the classes."""
+
+
+def _mnist(folder: str, names: Sequence[str]) -> Callable[[Fetch, str], Arrays]:
+    def reader(fetch: Fetch, split: str) -> Arrays:
+        stem = f"{folder}/{'train' if split == 'train' else 't10k'}"
+        images = read_idx(fetch(f"{stem}-images-idx3-ubyte"), dimensions=3)
+        return images[:, None], read_idx(fetch(f"{stem}-labels-idx1-ubyte"), dimensions=1), names
+
+    return reader
+
+
+def read_idx(content: bytes, *, dimensions: int) -> np.ndarray:
+    """The array of unsigned bytes in a file of MNIST's format.
+
+    Args:
+        content: of the file.
+        dimensions: that it must have; 3 for images, 1 for labels.
+
+    Raises:
+        DataError: for another kind of file, or one that is cut off or goes on for too long.
+    """
+    head = 4 + 4 * dimensions
+    if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) < head:
+        raise DataError(f"idx file: begins with {content[:4].hex()!r}; expected bytes in {dimensions} dimensions")
+    shape = struct.unpack(f">{dimensions}I", content[4:head])
+    size = int(np.prod(shape, dtype=object))
+    if 0 in shape or len(content) - head != size:  # with a 0, the other sizes may be anything
+        raise DataError(f"idx file: holds {len(content) - head} bytes, its head promises {size} ({shape})")
+    return np.frombuffer(content, np.uint8, offset=head).reshape(shape).copy()
+
+
+def _cifar(
+    archive: str, files: Mapping[str, Sequence[str]], labels: str, meta: tuple[str, str]
+) -> Callable[[Fetch, str], Arrays]:
+    """CIFAR comes as pickles, which can run any code: they are taken from the archive just hashed."""
+
+    def reader(fetch: Fetch, split: str) -> Arrays:
+        with tarfile.open(fileobj=io.BytesIO(fetch(archive)), mode="r:gz") as tar:
+
+            def unpickled(member: str) -> dict[str, Any]:
+                return pickle.load(tar.extractfile(member), encoding="latin1")  # type: ignore[arg-type]  # noqa: S301 - its SHA-256 is the published one
+
+            batches = [unpickled(member) for member in files[split]]
+            names = unpickled(meta[0])[meta[1]]
+        images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+        return images, np.concatenate([np.asarray(batch[labels]) for batch in batches]), names
+
+    return reader
+
+
+def _svhn(fetch: Fetch, split: str) -> Arrays:
+    from scipy.io import loadmat
+
+    content = loadmat(io.BytesIO(fetch(f"{split}_32x32.mat")))
+    labels = content["y"].astype(np.int64).reshape(-1) % 10  # the file calls the digit 0 "10"
+    return content["X"].transpose(3, 2, 0, 1), labels, [str(digit) for digit in range(10)]
+
+
+_READERS: dict[str, Callable[[Fetch, str], Arrays]] = {
+    "mnist": _mnist("MNIST/raw", torchvision.datasets.MNIST.classes),
+    "fashionmnist": _mnist("FashionMNIST/raw", torchvision.datasets.FashionMNIST.classes),
+    "cifar10": _cifar(
+        "cifar-10-python.tar.gz",
+        {
+            "train": [f"cifar-10-batches-py/data_batch_{k}" for k in range(1, 6)],
+            "test": ["cifar-10-batches-py/test_batch"],
+        },
+        "labels",
+        ("cifar-10-batches-py/batches.meta", "label_names"),
+    ),
+    "cifar100": _cifar(
+        "cifar-100-python.tar.gz",
+        {"train": ["cifar-100-python/train"], "test": ["cifar-100-python/test"]},
+        "fine_labels",
+        ("cifar-100-python/meta", "fine_label_names"),
+    ),
+    "svhn": _svhn,
 }
 
 
-def _torchvision(name: str, split: str, download: bool) -> Dataset:
-    root, entry = data_folder(), catalogue()[name]
-    beside = root / f".{name}.download"
-    try:
-        loaded = _opened(name, split, root, entry)
-        if not (download and beside.exists()):
-            return loaded
-    except DataError:
-        if not download:
-            raise
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with (root / f".{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # one process at a time; another may have fetched it meanwhile
-            if not _sound(name, root, entry):
-                _download(name, root, entry, beside)
-            shutil.rmtree(beside, ignore_errors=True)
-    except Exception as error:  # a network or a disk fails in many ways
-        raise DataError(
-            f"dataset={name!r}: the download failed ({_one_line(error)}); again: python -m advsmooth download {name}"
-        ) from None
-    return _opened(name, split, root, entry)
-
-
-def _download(name: str, root: Path, entry: Mapping[str, Any], beside: Path) -> None:
-    """Fetch a data set into a folder that nobody reads, and move its files to their place when they are whole.
-
-    torchvision writes straight to the last name, and takes an unpacked MNIST file for whole because it is there. After
-    a kill, archives are kept, which it compares with its checksums, and everything is unpacked again.
-    """
-    for path in _files_under(beside):
-        if path.suffix not in _ARCHIVES:
-            path.unlink()
-    for split in SPLITS:
-        _TORCHVISION[name](root=str(beside), download=True, **_chosen(name, split))
-        _opened(name, split, beside, entry)
-    for path in _files_under(beside):
-        if path.suffix != ".gz":
-            place = root / path.relative_to(beside)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(place)
-
-
-_ARCHIVES = (".gz", ".mat")  # SVHN is read from the files as they come
-
-
-def _files_under(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sound(name: str, root: Path, entry: Mapping[str, Any]) -> bool:
-    try:
-        return all(len(_opened(name, split, root, entry)) for split in SPLITS)
-    except DataError:
-        return False
-
-
-def _chosen(name: str, split: str) -> dict[str, Any]:
-    return {"split": split} if name == "svhn" else {"train": split == "train"}
-
-
-def _opened(name: str, split: str, root: Path, entry: Mapping[str, Any]) -> Dataset:
-    _check_files(name, root, entry.get("files", {}))
-    try:
-        opened = _TORCHVISION[name](root=str(root), **_chosen(name, split))
-    except Exception as error:  # torchvision raises what it likes on a file that is absent, cut or changed
-        if _present(root, entry):
-            raise DataError(
-                f"dataset={name!r}: corrupt in {entry['folder']} ({_one_line(error)}); delete it and load it again"
-            ) from None
-        raise DataError(
-            f"dataset={name!r}: not found; set ADVSMOOTH_DATA to a folder that holds {entry['folder']}, "
-            f"or download it: python -m advsmooth download {name}"
-        ) from None
-    x, y = _tensors(opened)
-    expected = entry["sizes"][split]
-    if len(y) != expected:
-        raise DataError(
-            f"dataset={name!r}: {split} has {len(y)} examples, expected {expected}; "
-            f"delete {entry['folder']} and load it again"
-        )
-    names = getattr(opened, "classes", [str(digit) for digit in range(10)])
-    return from_arrays(name, split, x, y, names, entry["source"])
-
-
-def _tensors(opened: Any) -> tuple[Tensor, Tensor]:
-    """Images as float32 ``(n, c, h, w)`` in [0, 1], from torchvision's several layouts."""
-    images = torch.as_tensor(np.asarray(opened.data))
-    labels = torch.as_tensor(np.asarray(opened.targets if hasattr(opened, "targets") else opened.labels))
-    if images.ndim == 3:
-        images = images.unsqueeze(1)
-    elif images.shape[-1] == 3:
-        images = images.permute(0, 3, 1, 2)
-    return images.to(torch.float32).div_(255).contiguous(), labels
-
-
-def _present(root: Path, entry: Mapping[str, Any]) -> bool:
-    return (root / entry["folder"]).exists()
-
-
-def _check_files(name: str, root: Path, files: Mapping[str, str]) -> None:
-    """Compare every file that is there with its checksum in the catalogue; absent ones are torchvision's affair."""
-    for relative, expected in files.items():
-        path = root / relative
-        if path.exists() and _sha256(path, path.stat().st_mtime_ns) != expected:
-            raise DataError(
-                f"dataset={name!r}: {path.name} is corrupt (its SHA-256 is not the published one); "
-                "delete it and load it again"
-            )
-
-
-@functools.cache
-def _sha256(path: Path, modified: int) -> str:  # noqa: ARG001 - `modified` makes the cache notice a changed file
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+# --- a folder of one's own images --------------------------------------------------------------------------------
 
 
 def _imagefolder(name: str, path: Path, split: str) -> Dataset:
     folder = path / split
-    if not folder.is_dir():
-        raise DataError(f"dataset={name!r}: no folder {split!r} in it; expected {split}/<class>/<image>.png or .jpg")
+    if not os.path.isdir(folder):  # noqa: PTH112 - false, not an error, for a name that no folder can have
+        raise DataError(
+            f"dataset={quoted(name)}: no folder {split!r} in it; expected {split}/<class>/<image>.png or .jpg"
+        )
     try:
-        tree = torchvision.datasets.ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        raise DataError(f"dataset={name!r}: {_one_line(error)}") from None
-    images, shape = [], None
-    for file, _ in tree.samples:
-        try:
-            image = np.asarray(tree.loader(file))
-        except (OSError, ValueError) as error:
+        classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+        files = [(file, label) for label, kind in enumerate(classes) for file in _images_below(folder / kind)]
+    except OSError as error:
+        raise DataError(f"dataset={quoted(name)}: cannot be listed ({one_line(error, 160)})") from None
+    empty = set(range(len(classes))) - {label for _, label in files}
+    if empty or not classes:
+        what = f"class {quoted(classes[min(empty)])}" if empty else f"folder {split!r}"
+        raise DataError(
+            f"dataset={quoted(name)}: {what} has no images; give each class at least one, or delete its folder"
+        )
+    images: list[np.ndarray] = []
+    for file, _ in files:
+        images.append(_image(name, file))
+        if images[-1].shape != images[0].shape:
             raise DataError(
-                f"dataset={name!r}: {Path(file).name} is not a readable image ({_one_line(error)})"
-            ) from None
-        shape = shape or image.shape
-        if image.shape != shape:
-            raise DataError(
-                f"dataset={name!r}: {Path(file).name} has shape {image.shape}, the first image {shape}; "
-                "give all images one size"
+                f"dataset={quoted(name)}: {one_line(file.name)} has shape {images[-1].shape}, the first image "
+                f"{images[0].shape}; give all images one size"
             )
-        images.append(image)
     x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(torch.float32).div_(255).contiguous()
-    y = torch.tensor([label for _, label in tree.samples])
-    return from_arrays(f"imagefolder:{path.name}", split, x, y, tree.classes, "a folder of images of the user's")
+    y = torch.tensor([label for _, label in files])
+    return from_arrays(f"imagefolder:{path.name}", split, x, y, classes, "a folder of images of the user's")
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+def _images_below(folder: Path) -> list[Path]:
+    """Images in torchvision's order. Links to folders are not followed: one that leads back up would never end."""
+    suffixes = torchvision.datasets.folder.IMG_EXTENSIONS
+    tree = sorted((place, files) for place, _, files in os.walk(folder))
+    return [Path(place) / file for place, files in tree for file in sorted(files) if file.lower().endswith(suffixes)]
+
+
+def _image(name: str, file: Path) -> np.ndarray:
+    """One image as bytes ``(h, w, 3)``; only kinds whose pixels have one meaning, so that nothing is lost unseen."""
+    try:
+        if not file.is_file():
+            raise OSError("not a file")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as on damaged EXIF data, which is not read
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                kind = image.mode + (" with transparency" if "transparency" in image.info else "")
+                kind = "animated" if getattr(image, "is_animated", False) else kind
+                if kind in ("1", "L", "P", "RGB"):
+                    return np.asarray(image.convert("RGB"))
+    except Exception as error:  # decoders raise what they like on a file that is cut, changed or something else
+        raise DataError(
+            f"dataset={quoted(name)}: {one_line(file.name)} is not a readable image ({one_line(error, 160)})"
+        ) from None
+    raise DataError(
+        f"dataset={quoted(name)}: {one_line(file.name)} is {kind}; "
+        "allowed are grey or RGB images of 8 bits a channel; convert it"
+    )
 
 
 def shrunk(images: Dataset, side: int) -> Dataset:

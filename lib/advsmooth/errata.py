@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from advsmooth import claims, pages
+from advsmooth import claims, pages, plain_yaml
 from advsmooth.atomic import write_atomically
 from advsmooth.checks import Check
 from advsmooth.places import BOOK, ROOT
+from advsmooth.refusals import Refusal
 
 FOLDER = ROOT / "data" / "errata"
 
@@ -42,11 +42,8 @@ SEVERITIES: Mapping[str, str] = {
 """What the severities mean, from the mildest to the gravest."""
 
 
-class ErratumError(ValueError):
+class ErratumError(Refusal):
     """An erratum or the file of errata was refused; the message is one line."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 class Erratum(BaseModel):
@@ -92,9 +89,9 @@ def read(path: Path) -> list[Erratum]:
         ErratumError: if it is not YAML or an entry is not an erratum; the message names it.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ErratumError(f"{path.name}: not valid YAML ({' '.join(str(error).split())})") from None
+        content = plain_yaml.read(path)
+    except plain_yaml.YamlError as error:
+        raise ErratumError(str(error)) from None
     if not isinstance(content, list):
         raise ErratumError(f"{path.name}: allowed is a list of errata")
     found = []

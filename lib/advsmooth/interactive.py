@@ -25,6 +25,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from advsmooth.refusals import Refusal
+
 LIMIT = 60_000
 """A figure larger than this, in bytes, is refused: thin the curves or take fewer positions."""
 
@@ -34,11 +36,8 @@ WIDTH, LEFT, RIGHT = 480, 62, 14
 Style = Literal["solid", "dashed", "dotted", "band"]
 
 
-class InteractiveError(ValueError):
+class InteractiveError(Refusal):
     """A figure that cannot be drawn as asked; the message is one line."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ that executing a page again changes the file only if an output did.
 from __future__ import annotations
 
 import ast
+import builtins
 import copy
 import datetime as dt
 import difflib
@@ -28,6 +29,7 @@ from advsmooth import claims, lifeline
 from advsmooth.atomic import write_atomically
 from advsmooth.journal import Journal
 from advsmooth.places import NOTEBOOKS, ROOT
+from advsmooth.refusals import in_one_line, one_line, quoted
 
 RUNS = ROOT / "_build" / "runs"
 """Where runs with other parameters go; the stored notebooks are always at ``quick``."""
@@ -36,7 +38,6 @@ BUDGET = 60.0
 """Seconds a page may take at ``quick``. Half of it is what a page is written for; the rest is for slower machines."""
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-_REFUSALS = ("SettingsError", "DataError", "ClaimError", "RecordError")
 
 
 class PageError(RuntimeError):
@@ -148,7 +149,7 @@ def find(name: str) -> Page:
     if key not in known:
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"pages: {', '.join(known)}"
-        raise PageError(f"page {name!r}: not found; {hint}")
+        raise PageError(one_line(f"page {quoted(name)}: not found; {hint}", 4000))
     return known[key]
 
 
@@ -161,9 +162,11 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
         parameters: injected after the parameters cell; none for the presets of ``quick``.
 
     Raises:
-        PageError: if a cell raised; one line if the page refused a parameter or a data set.
+        PageError: if a cell raised or the kernel died; one line if the page refused a parameter or a data set, or could
+            not read or write a file.
     """
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -184,11 +187,21 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
                 extra_arguments=["--log-level=CRITICAL"],
             )
         except PapermillExecutionError as error:
-            if error.ename in _REFUSALS:
-                raise PageError(f"{page.key}: {error.ename}: {error.evalue}") from None
+            if len(error.traceback) == 1 or _from_outside(error.ename):  # a refusal renders itself as one line
+                raise PageError(one_line(f"{page.key}: {error.ename}: {error.evalue}")) from None
             raise PageError(f"{page.key}: {error}") from None
+        except DeadKernelError:
+            raise PageError(
+                f"{page.key}: its process was killed, perhaps for want of memory; give smaller numbers and run it again"
+            ) from None
         seconds = time.perf_counter() - started
     return _clean(executed, page, seconds)
+
+
+def _from_outside(name: str) -> bool:
+    """Whether an error of this name is about files, memory or the user's Ctrl-C rather than about our code."""
+    kind = getattr(builtins, name, None)
+    return isinstance(kind, type) and issubclass(kind, OSError | MemoryError | KeyboardInterrupt)
 
 
 def _clean(executed: NotebookNode, page: Page, seconds: float) -> NotebookNode:
@@ -307,6 +320,8 @@ def _attempt(page: Page, parent: int) -> tuple[str, str, float]:
         key, changed, seconds = update(page)
     except PageError as error:
         return page.key, str(error), time.perf_counter() - started
+    except OSError as error:  # such as a full disk: the other pages go on
+        return page.key, f"{page.key}: {in_one_line(error) or error}", time.perf_counter() - started
     return key, "stored" if changed else "unchanged", seconds
 
 

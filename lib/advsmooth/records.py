@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import csv
 import datetime as dt
 import functools
 import hashlib
 import importlib
+import inspect
 import io
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -26,45 +29,41 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from advsmooth import devices
 from advsmooth.atomic import write_atomically
 from advsmooth.data import Dataset
 from advsmooth.places import LOCK, RECORDED, ROOT
+from advsmooth.refusals import Refusal, one_line, quoted
 from advsmooth.settings import SCALES, Settings
 
 REPLAY_RTOL = 1e-4
 """Relative difference a replay may show on another device, with other versions or threads; on the same, none."""
 
-_REQUIRED = (
-    "page",
-    "label",
-    "scale",
-    "date",
-    "commit",
-    "parameters",
-    "data",
-    "code",
-    "lock",
-    "versions",
-    "device",
-    "cost",
-    "columns",
-    "table_sha256",
-    "replay",
-)
+REPLAYS = re.compile(r"advsmooth(\.[a-z]\w*)*\.(replays:[a-z]\w*|[a-z]\w*:replay\w*)", re.ASCII)
+"""What a record may have us call: what stands in :mod:`advsmooth.replays`, and functions called ``replay…``.
+
+A record may come from anyone, and the rest of the library writes files, downloads, and runs pages."""
 
 
-class RecordError(ValueError):
+class RecordError(Refusal):
     """A record was refused; the message is one line."""
 
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
+
+def require_replay(function: str) -> None:
+    """Refuse the name of a function that a record may not have us call, without importing anything.
+
+    Raises:
+        RecordError: naming it.
+    """
+    if not REPLAYS.fullmatch(function) or _source(function.partition(":")[0]) is None:
+        raise RecordError(f"replay {quoted(function)}: allowed are functions of advsmooth that are replays")
 
 
 @dataclass(frozen=True)
@@ -82,11 +81,66 @@ class Replay:
     metrics: Mapping[str, float]
 
     def run(self) -> dict[str, float]:
-        """Call the function again."""
+        """Call the function again.
+
+        Raises:
+            RecordError: if it is no replay of this library, or takes other arguments.
+        """
+        require_replay(self.function)
         module, _, name = self.function.partition(":")
-        if not module.startswith("advsmooth."):
-            raise RecordError(f"replay {self.function!r}: allowed are functions of advsmooth")
-        return getattr(importlib.import_module(module), name)(**self.arguments)
+        function = getattr(importlib.import_module(module), name, None)
+        if not inspect.isfunction(function) or function.__module__ != module:
+            raise RecordError(f"replay {self.function!r}: {module} has no such function; record it again")
+        try:
+            inspect.signature(function).bind(**self.arguments)
+        except TypeError as error:
+            raise RecordError(f"replay {self.function!r}: {error}; record it again") from None
+        return function(**self.arguments)
+
+
+class _Data(BaseModel):
+    """What a record keeps of the data it used (see :meth:`advsmooth.data.Dataset.describe`)."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    split: str
+    n: int = Field(ge=0)
+    sha256: str
+    source: str
+
+
+class _Replay(BaseModel):
+    """The fields of :class:`Replay`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    function: str
+    arguments: dict[str, Any]
+    metrics: dict[str, float]
+
+
+class _Provenance(BaseModel):
+    """What the JSON of a record must hold; more is allowed."""
+
+    model_config = ConfigDict(strict=True)
+
+    page: str
+    label: str
+    scale: Literal["quick", "cpu", "gpu", "paper"]
+    date: str = Field(pattern=r"^\d{4}-\d\d-\d\dT")
+    commit: str
+    parameters: dict[str, Any]
+    data: list[_Data]
+    code: dict[str, str]
+    lock: str
+    versions: dict[str, str]
+    device: str
+    threads: int = Field(default=1, ge=1)
+    cost: dict[str, float]
+    columns: list[str] = Field(min_length=1)
+    table_sha256: str
+    replay: _Replay
 
 
 @dataclass(frozen=True)
@@ -111,7 +165,7 @@ class Record:
         p = self.provenance
         data = ", ".join(f"{d['name']} {d['split']} (n = {d['n']:,})" for d in p["data"]) or "no data set"
         cost = p["cost"]
-        return f"{p['scale']} scale; {data}; {p['device']}; {cost['wall_s']:.0f} s; recorded {p['date'][:10]}"
+        return f"{p['scale']} scale; {data}; {p['device']}; {cost.get('wall_s', 0):.0f} s; recorded {p['date'][:10]}"
 
 
 class Stopwatch:
@@ -232,9 +286,10 @@ def kept_table(path: Path | None, make: Callable[[], pd.DataFrame], *, digits: i
     """
     if path is not None and path.exists():
         return pd.read_csv(path)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found before the work
     text = make().to_csv(index=False, float_format=f"%.{digits}g")
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     return pd.read_csv(io.StringIO(text))
 
@@ -243,24 +298,26 @@ def read(path: Path) -> Record:
     """Read one record.
 
     Raises:
-        RecordError: if a file is missing or truncated, a column or a field of the provenance is not there, or the table
-            is not the one that the provenance describes.
+        RecordError: if a file is missing, truncated or changed, a column or a field of the provenance is not there or
+            of another kind, or the table is not the one that the provenance describes.
     """
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
         content = path.with_suffix(".csv").read_bytes()
-        table = pd.read_csv(io.StringIO(content.decode()))
     except FileNotFoundError as error:
-        raise RecordError(
-            f"record {path.stem!r}: {Path(str(error.filename)).name} is missing; record it again"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise RecordError(f"record {path.stem!r}: not readable ({error}); record it again") from None
+        raise _refused(path, f"{Path(str(error.filename)).name} is missing") from None
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, a number or a nesting without end
+        raise _refused(path, f"not readable ({one_line(error, 200)})") from None
     if not isinstance(provenance, dict):
-        raise RecordError(f"record {path.stem!r}: the provenance is not an object; record it again")
-    for name in _REQUIRED:
-        if name not in provenance:
-            raise RecordError(f"record {path.stem!r}: provenance lacks {name!r}; record it again")
+        raise _refused(path, "the provenance is not an object")
+    try:
+        _Provenance.model_validate(provenance)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = one_line(".".join(str(part) for part in first["loc"]), 100)
+        missing = f"provenance lacks {place!r}"
+        raise _refused(path, missing if first["type"] == "missing" else f"{place}: {first['msg']}") from None
+    require_replay(provenance["replay"]["function"])
     if hashlib.sha256(content).hexdigest() != provenance["table_sha256"]:
         pending = path.with_suffix(".json.pending").name
         remedy = (
@@ -269,12 +326,27 @@ def read(path: Path) -> Record:
             else "restore both files, or record it again"
         )
         raise RecordError(f"record {path.stem!r}: its table is not the one of its provenance (table_sha256); {remedy}")
-    if not isinstance(provenance["replay"], dict) or set(provenance["replay"]) != {"function", "arguments", "metrics"}:
-        raise RecordError(f"record {path.stem!r}: its replay is not a function, arguments and metrics; record it again")
-    for column in provenance["columns"]:
-        if column not in table:
-            raise RecordError(f"record {path.stem!r}: column {column!r} is missing from the CSV; record it again")
-    return Record(table, provenance)
+    return Record(_table(path, content, provenance["columns"]), provenance)
+
+
+def _table(path: Path, content: bytes, columns: Sequence[str]) -> pd.DataFrame:
+    """The measurements: the columns named, rows of one length. The hash is right, but anyone can write a hash."""
+    try:
+        text = content.decode("utf-8")
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        header, widths = rows[0] if rows else [], {len(row) for row in rows}
+        for column in columns:
+            if rows and column not in header:
+                raise _refused(path, f"column {quoted(column)} is missing from the CSV")
+        if header != list(columns) or len(widths) != 1 or not text.endswith("\n"):
+            raise _refused(path, "not readable (the CSV is cut off, or has other columns than the provenance names)")
+        return pd.read_csv(io.StringIO(text))
+    except (csv.Error, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError, OverflowError) as error:
+        raise _refused(path, f"not readable ({one_line(error, 200)})") from None
+
+
+def _refused(path: Path, why: str) -> RecordError:
+    return RecordError(f"record {path.stem!r}: {why}; record it again")
 
 
 def newest(page: str, scale: str | None = None, *, folder: Path = RECORDED) -> Record | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from advsmooth import claims, pages
 from advsmooth.atomic import write_atomically
 from advsmooth.places import BOOK
+from advsmooth.refusals import Refusal
 
 NO_PAGE = "no page yet"
 STATIC = BOOK / "_static"
@@ -34,7 +35,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 _EMPTY = "—"
 
 
-class ScoreboardError(ValueError):
+class ScoreboardError(Refusal):
     """The pages and the ledger disagree; the message is one line."""
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import difflib
 import html
-import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -30,6 +29,7 @@ import torch
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from advsmooth import devices
+from advsmooth.refusals import Refusal, in_one_line, quoted
 
 SCALES = ("quick", "cpu", "gpu", "paper")
 """The scales, smallest first; what each may cost stands in the chapter on running the book."""
@@ -39,12 +39,15 @@ _PLAIN = (str, int, float, bool, list, tuple, dict, type(None))
 _KERNEL_NAMES = {"In", "Out", "exit", "quit", "get_ipython"}
 
 
-class SettingsError(ValueError):
-    """A parameter was refused; the message is one line: the value, what is allowed, what to do."""
+LARGEST_COUNT = 10**12
+"""A count above it is a slip of the finger, and would overflow somewhere below."""
 
-    def _render_traceback_(self) -> list[str]:
-        # IPython asks for this: a reader who mistypes a parameter sees the line, not our call stack.
-        return [f"{type(self).__name__}: {self}"]
+LARGEST_SEED = 2**31 - 1
+"""Every generator behind this library takes it, also when a page counts on from it."""
+
+
+class SettingsError(Refusal):
+    """A parameter was refused; the message is one line: the value, what is allowed, what to do."""
 
 
 def read_number(value: Any) -> Any:
@@ -98,7 +101,7 @@ class Parameter:
         try:
             return self.adapter.validate_python(value)
         except ValidationError:
-            raise SettingsError(f"{name}={value!r}: allowed is {self.allowed}") from None
+            raise SettingsError(f"{name}={quoted(value)}: allowed is {self.allowed}") from None
 
 
 def _parameter(kind: Any, allowed: str, presets: Mapping[str, Any]) -> Parameter:
@@ -124,7 +127,9 @@ def _list_of(kind: Any) -> Any:
 
 
 def _range(ge: float | None, le: float | None, integer: bool) -> str:
-    noun = "an integer" if integer else "a number"
+    if integer:
+        return f"an integer, at least {ge}" if le in (None, LARGEST_COUNT) else f"an integer from {ge} to {le}"
+    noun = "a number"
     if ge is not None and le is not None:
         return f"{noun} from {ge:g} to {le:g}"
     return (
@@ -132,7 +137,7 @@ def _range(ge: float | None, le: float | None, integer: bool) -> str:
     )
 
 
-def count(*, at_least: int = 1, at_most: int | None = None, **presets: int) -> Parameter:
+def count(*, at_least: int = 1, at_most: int = LARGEST_COUNT, **presets: int) -> Parameter:
     """An integer, positive unless ``at_least`` says otherwise."""
     return _parameter(_number(at_least, at_most, integer=True), _range(at_least, at_most, integer=True), presets)
 
@@ -175,7 +180,7 @@ def numbers(*, at_least: float | None = None, at_most: float | None = None, **pr
     )
 
 
-def counts(*, at_least: int = 1, at_most: int | None = None, **presets: Sequence[int]) -> Parameter:
+def counts(*, at_least: int = 1, at_most: int = LARGEST_COUNT, **presets: Sequence[int]) -> Parameter:
     """A list of integers, also as text: ``"16, 64, 256"``."""
     return _parameter(
         _list_of(_number(at_least, at_most, integer=True)),
@@ -244,7 +249,11 @@ def resolve(namespace: Mapping[str, Any], **parameters: Parameter) -> Settings:
             scale this page does not offer, or a GPU that is asked for and absent.
     """
     offered = tuple(s for s in SCALES if s == "quick" or any(s in p.presets for p in parameters.values()))
-    declared = {"scale": choice(*offered, quick="quick"), "seed": count(at_least=0, quick=0), **parameters}
+    declared = {
+        "scale": choice(*offered, quick="quick"),
+        "seed": count(at_least=0, at_most=LARGEST_SEED, quick=0),
+        **parameters,
+    }
     given = {name: value for name, value in namespace.items() if _is_parameter(name, value)}
     if namespace.get("__name__") == "__main__" and "get_ipython" not in namespace:
         sys.excepthook = _refuse_in_one_line
@@ -253,17 +262,18 @@ def resolve(namespace: Mapping[str, Any], **parameters: Parameter) -> Settings:
 
 
 def _refuse_in_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """What a plain script prints when it stops: our own refusals as one line, anything else as usual."""
-    if hasattr(error, "_render_traceback_"):
-        print(*error._render_traceback_(), sep="\n", file=sys.stderr)
-    else:
+    """What a plain script prints when it stops: refusals as one line, anything else as usual."""
+    line = in_one_line(error)
+    if line is None:
         sys.__excepthook__(kind, error, traceback)
+    else:
+        print(line, file=sys.stderr)
 
 
 def _resolved(declared: Mapping[str, Parameter], given: Mapping[str, Any]) -> Settings:
     for name, value in given.items():
         if name not in declared:
-            raise SettingsError(f"{name}={value!r}: unknown parameter; {_suggest(name, declared)}")
+            raise SettingsError(f"{quoted(name)[1:-1]}={quoted(value)}: unknown parameter; {_suggest(name, declared)}")
     missing = [name for name in declared if name not in given]
     if missing:
         raise SettingsError(f"{missing[0]}: not in the parameters cell; add it there, with its type and meaning")
@@ -299,7 +309,9 @@ def parse_arguments(argv: Sequence[str]) -> dict[str, Any]:
     for argument in argv:
         name, equals, value = argument.partition("=")
         if not equals or not name.isidentifier():
-            raise SettingsError(f"{argument!r}: arguments are written name=value, such as seed=3")
+            raise SettingsError(f"{quoted(argument)}: arguments are written name=value, such as seed=3")
+        if name in pairs:
+            raise SettingsError(f"{name}={quoted(value)}: given twice; give each parameter once")
         pairs[name] = None if value in ("None", "none", "") else value
     return pairs
 
@@ -318,6 +330,6 @@ def seeds(first: int, n: int) -> list[int]:
 
 def generator(seed: int, device: str = "cpu") -> torch.Generator:
     """A fresh generator; nothing in this library reads the global random state."""
-    if not math.isfinite(seed) or seed < 0:
-        raise SettingsError(f"seed={seed!r}: allowed is an integer, at least 0")
+    if not 0 <= seed < 2**63:  # false for NaN, too
+        raise SettingsError(f"seed={quoted(seed)}: allowed is an integer from 0 to 2**63 - 1")
     return torch.Generator(device).manual_seed(seed)

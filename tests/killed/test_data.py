@@ -68,8 +68,7 @@ def test_a_download_that_is_killed_is_continued(tmp_path, address, monkeypatch):
             assert [data.load("fashionmnist", split).checksum for split in data.SPLITS] == expected
             # An archive that arrived is not fetched again, unless the kill fell just before its last byte was written.
             assert len(Slow.sent) <= 2 * len(download_set.NAMES)
-            left = sorted(path.name for path in (tmp_path / "data").iterdir())
-            assert left == [".fashionmnist.lock", "FashionMNIST"]
+            assert [path.name for path in (tmp_path / "data").iterdir()] == ["FashionMNIST"]
         print(f"download: {total} kills")
         assert total >= 2 * SOAK
 
@@ -79,7 +78,7 @@ def test_what_an_older_kill_cut_is_fetched_again(tmp_path, address, monkeypatch)
         monkeypatch.setattr(*patch)
     monkeypatch.setenv("ADVSMOOTH_DATA", str(tmp_path / "data"))
     whole = data.load("fashionmnist", download=True)
-    path = tmp_path / "data" / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte"
+    path = tmp_path / "data" / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(data.DataError, match="corrupt"):
         data.load("fashionmnist", "test")
@@ -93,6 +92,6 @@ def test_a_download_that_fails_is_refused_in_one_line(tmp_path, monkeypatch):
     for patch in download_set.small(tmp_path / "archives", "http://127.0.0.1:9/"):
         monkeypatch.setattr(*patch)
     monkeypatch.setenv("ADVSMOOTH_DATA", str(tmp_path / "data"))
-    with pytest.raises(data.DataError, match="the download failed .* again: python -m advsmooth download") as refusal:
+    with pytest.raises(data.DataError, match="could not fetch http://127.0.0.1:9/.*try again") as refusal:
         data.load("fashionmnist", download=True)
     assert "\n" not in str(refusal.value)

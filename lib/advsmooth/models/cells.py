@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
-from advsmooth import settings
+from advsmooth import plain_yaml, settings
 from advsmooth.models.arguments import image, integer, one_of
 
 GENOTYPES = Path(__file__).resolve().parents[3] / "data" / "genotypes.yml"
@@ -222,7 +221,7 @@ def read_genotypes(path: Path = GENOTYPES) -> dict[str, Genotype]:
     Raises:
         ValueError: for an entry that is not a genotype; the message names it and what is wrong.
     """
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = plain_yaml.read(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path.name}: allowed is a mapping from names to genotypes")
     return {str(name): _genotype(str(name), entry) for name, entry in content.items()}

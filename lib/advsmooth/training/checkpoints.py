@@ -17,16 +17,14 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from advsmooth.atomic import write_atomically
+from advsmooth.refusals import Refusal, one_line
 
 FORMAT = "advsmooth training 1"
 """Written into every file; another one is refused."""
 
 
-class CheckpointError(ValueError):
+class CheckpointError(Refusal):
     """A checkpoint was refused; the message is one line."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -49,11 +47,17 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"checkpoint {path.name}: truncated or corrupt ({error}); delete it and train again"
+            f"checkpoint {path.name}: truncated or corrupt ({one_line(error, 200)}); delete it and train again"
         ) from None
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"checkpoint {path.name}: not a checkpoint of {FORMAT!r}; give another path or delete it")
-    return tensors, json.loads(metadata["about"])
+    try:
+        about = json.loads(metadata.get("about", ""))
+    except (ValueError, RecursionError):
+        about = None
+    if not isinstance(about, dict):
+        raise CheckpointError(f"checkpoint {path.name}: corrupt (its header is not JSON); delete it and train again")
+    return tensors, about
 
 
 def difference(ours: Any, theirs: Any, name: str = "") -> str | None:

@@ -25,6 +25,7 @@ from advsmooth.attacks.evaluation import Attack
 from advsmooth.attacks.isolation import frozen
 from advsmooth.attacks.losses import cross_entropy
 from advsmooth.data import Dataset
+from advsmooth.refusals import one_line
 from advsmooth.training import checkpoints
 from advsmooth.training.awp import worst_weights
 from advsmooth.training.batches import Order, generators, hold_out
@@ -357,9 +358,17 @@ class _Run:
     def restore(self, path: Path) -> None:
         """Continue the run of a checkpoint."""
         tensors, about = checkpoints.read(path)
-        differs = checkpoints.difference(self.identity, about["identity"])
+        differs = checkpoints.difference(self.identity, about.get("identity"))
         if differs:
             raise CheckpointError(f"checkpoint {path.name}: of another run ({differs}); give another path or delete it")
+        try:
+            self._restore(tensors, about)
+        except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            raise CheckpointError(
+                f"checkpoint {path.name}: its parts do not fit ({one_line(error, 200)}); delete it and train again"
+            ) from None
+
+    def _restore(self, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         self.model.load_state_dict(checkpoints.unnest("model", tensors))
         self.consumed, self.finished_epochs, self.chosen = about["consumed"], about["epochs"], about["chosen"]
         self.optimiser = self._make_optimiser()
