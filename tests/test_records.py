@@ -132,7 +132,7 @@ def test_a_replay_without_its_data_is_unknown_not_current(saved, monkeypatch, tm
         (lambda path: path.write_text("[]"), "not an object"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "not readable"),
         (lambda path: path.with_suffix(".csv").unlink(), "dataset_lipschitz.cpu.csv is missing"),
-        (lambda path: path.with_suffix(".csv").write_text(""), "not readable"),
+        (lambda path: path.with_suffix(".csv").write_text(""), "its table is not the one"),
         (lambda path: path.with_suffix(".csv").write_text("epoch\n1\n"), "its table is not the one"),
         (lambda path: edit(path, columns=["epoch", "time"]), "column 'time' is missing"),
         (lambda path: edit(path, replay=None), "replay"),

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from advsmooth.refusals import Refusal
+
 VARIABLE = "ADVSMOOTH_DEVICE"
 """The environment variable by which a user overrules the scale."""
 
@@ -20,11 +22,8 @@ ON_GPU = ("gpu", "paper")
 """The scales that want a GPU."""
 
 
-class DeviceError(ValueError):
+class DeviceError(Refusal):
     """A device was refused; the message is one line."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"{type(self).__name__}: {self}"]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from advsmooth import data, plotting, records, settings
+from advsmooth.atomic import write_atomically
 from advsmooth.attacks.gradient import PGD
 from advsmooth.data import Dataset
 from advsmooth.models import registry
@@ -188,7 +189,7 @@ def write() -> str:
     """Write the plan, its picture and what it rests on; a line that says how much it is."""
     table, measured = plan()
     tflops = measured["reference_tflops"]
-    records.write_atomically(PLANNED, table.to_csv(index=False, float_format="%.3g"))
-    records.write_atomically(MEASURED, json.dumps(measured, indent=1) + "\n")
-    records.write_atomically(PICTURE, picture(table, tflops))
+    write_atomically(PLANNED, table.to_csv(index=False, float_format="%.3g"))
+    write_atomically(MEASURED, json.dumps(measured, indent=1) + "\n")
+    write_atomically(PICTURE, picture(table, tflops))
     return f"{len(table)} experiments, {table['GPU hours'].sum():,.0f} GPU hours at {tflops:.2g} TFLOP/s"
