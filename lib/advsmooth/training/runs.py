@@ -6,8 +6,6 @@ stopped asks again for those it had: neither trains twice. A run that was killed
 
 from __future__ import annotations
 
-import ast
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,14 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-import joblib
-import torch
 from torch import nn
 
-from advsmooth import records
+from advsmooth import records, sweep
 from advsmooth.data import Dataset
 from advsmooth.models import registry
-from advsmooth.places import CACHE, ROOT
+from advsmooth.places import CACHE
 from advsmooth.training import loop
 from advsmooth.training.ensembles import train_together
 from advsmooth.training.loop import Measure, Trained
@@ -63,11 +59,11 @@ class Run:
         """A name for the result: network, seed, and a hash of all that decides it, code and versions included."""
         decides = {
             "network": [self.network, dict(self.arguments)],
-            "data": [self.data.describe(), _content(self.data), str(self.data.x.dtype), self.data.x.device.type],
+            "data": self.data.identity(),
             "recipe": describe(self.recipe),
             "seed": self.seed,
             "measures": sorted(measures),
-            "code": code_version(),
+            "code": records.code_version(registry.__name__, loop.__name__),
             "versions": records.versions(),
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -103,17 +99,40 @@ def trained(
 
 
 def trained_all(
-    runs: Sequence[Run], *, measures: Measures | None = None, folder: Path = FOLDER, jobs: int = 1
+    runs: Sequence[Run], *, measures: Measures | None = None, folder: Path = FOLDER, jobs: int = 1, gpus: float = 1.0
 ) -> list[Trained]:
-    """The networks of several runs, in their order; ``jobs`` of them at a time in processes of one thread each.
+    """The networks of several runs, in their order; ``jobs`` of them at a time, or on a cluster (see :mod:`.sweep`).
 
-    Which run ends first changes nothing: each has generators of its own.
+    Which run ends first changes nothing: each has generators of its own. Processes hand their networks over as
+    checkpoints, so on a cluster the folder must be the same for all machines.
+
+    Args:
+        runs: what to train.
+        measures: see :func:`trained`.
+        folder: of the cache.
+        jobs: processes of one thread each; 1 for this one, unless ``RAY_ADDRESS`` names a cluster.
+        gpus: of each run whose data lie on a GPU, in such a process.
 
     Raises:
-        ValueError: see :func:`trained`.
+        ValueError: see :func:`trained`; and if the cluster did not leave its checkpoints in the folder.
     """
-    if jobs > 1:
-        joblib.Parallel(n_jobs=jobs)(joblib.delayed(_in_one_thread)(run, measures, folder) for run in runs)
+    if jobs > 1 or sweep.on_cluster():
+        datasets = list({id(run.data): run.data for run in runs}.values())
+        which = {id(dataset): k for k, dataset in enumerate(datasets)}
+        sweep.spread(
+            _kept,
+            [{"run": replace(run, data=run.data.take(1, seed=0)), "which": which[id(run.data)]} for run in runs],
+            shared={"datasets": datasets, "measures": measures, "folder": folder},
+            jobs=jobs,
+            gpus=gpus if any(dataset.x.is_cuda for dataset in datasets) else 0.0,
+        )
+        for run in runs:
+            path = folder / f"{run.key(list(measures or {}))}.safetensors"
+            if not path.exists():
+                raise sweep.SweepError(
+                    f"{path.name}: trained elsewhere, but it is not in {str(folder)!r} here; all machines of a cluster "
+                    "need the same folder, checkout and environment"
+                )
     return [trained(run, measures=measures, folder=folder) for run in runs]
 
 
@@ -143,35 +162,10 @@ def trained_together(runs: Sequence[Run], *, measures: Measures | None = None) -
     return [found[k] for k in range(len(runs))]
 
 
-def _content(data: Dataset) -> str:
-    """A hash of the numbers themselves: the checksum of a data set is that of the whole it was taken from."""
-    digest = hashlib.sha256()
-    for tensor in (data.x, data.y):
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _of_its_own(each: Mapping[int, Measure]) -> Measure:
     return lambda model: each[id(model)](model)
 
 
-def _in_one_thread(run: Run, measures: Measures | None, folder: Path) -> None:
-    torch.set_num_threads(1)
-    trained(run, measures=measures, folder=folder)
-
-
-@functools.cache
-def code_version() -> str:
-    """A hash of the modules of networks and training, read once; comments and docstrings do not count."""
-    names = {name for module in (registry, loop) for name in records.code_hashes(module.__name__)}
-    bare = [_without_words((ROOT / "lib" / Path(*name.split("."))).with_suffix(".py")) for name in sorted(names)]
-    return hashlib.sha256("\n".join(bare).encode()).hexdigest()
-
-
-def _without_words(path: Path) -> str:
-    source = path if path.exists() else path.with_suffix("") / "__init__.py"
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
+def _kept(run: Run, which: int, datasets: Sequence[Dataset], measures: Measures | None, folder: Path) -> None:
+    """Train a run that was sent without its data."""
+    trained(replace(run, data=datasets[which]), measures=measures, folder=folder)
