@@ -22,8 +22,8 @@ TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULT
 # What a layer may import: notebooks -> analysis -> training, theory -> attacks, models -> data, settings. A sweep is an
 # analysis of trainings; training imports no analysis.
 LAYERS = {
-    "analysis": {"training", "attacks", "models", "theory", "data", "settings", "places", "records"},
-    "training": {"attacks", "models", "data", "settings", "places", "records"},
+    "analysis": {"training", "attacks", "models", "theory", "data", "settings", "places", "records", "sweep"},
+    "training": {"attacks", "models", "data", "settings", "places", "records", "sweep"},
     "theory": {"models", "data", "settings"},
     "attacks": {"data", "settings"},
     "models": {"data", "settings", "places"},

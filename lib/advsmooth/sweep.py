@@ -23,6 +23,7 @@ import os
 import pickle
 import random
 import socket
+import sys
 import tempfile
 import time
 import traceback
@@ -310,9 +311,11 @@ def _by_ray(
         if gpus > there:
             raise SweepError(f"gpus={gpus:g}: the cluster at {address} has {there:g} GPUs; use gpus=0 or add a node")
         # If the process of a call dies, Ray makes the call again in another one, on another machine if need be.
-        call = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=ATTEMPTS)(_attempt)
-        once = ray.put(dict(shared))
-        running = {call.remote(function, setting, once): k for k, setting in enumerate(settings)}
+        call = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=ATTEMPTS)(_on_a_worker)
+        paths = [str(Path(path).resolve()) for path in sys.path]
+        once = [ray.put(cloudpickle.dumps(dict(shared)))]
+        sent = (cloudpickle.dumps((function, setting)) for setting in settings)
+        running = {call.remote(each, paths, once): k for k, each in enumerate(sent)}
         while running:
             ray.wait(list(running), num_returns=1)
             ended, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
@@ -322,6 +325,25 @@ def _by_ray(
                     yield k, ray.get(reference)
                 except ray.exceptions.RayError as error:
                     yield k, _Failure(_in_words(error))
+
+
+def _on_a_worker(sent: bytes, paths: Sequence[str], once: Sequence[Any]) -> Any:
+    """One call there. Modules of one's own are looked for where they lay for the process that asked."""
+    sys.path.extend(path for path in paths if path not in sys.path)
+    try:
+        function, setting = cloudpickle.loads(sent)
+        shared = _received(once[0])
+    except Exception as error:
+        return _Failure(_in_words(error), traceback.format_exc())
+    return _attempt(function, setting, shared)
+
+
+@functools.lru_cache(maxsize=1)
+def _received(reference: Any) -> Mapping[str, Any]:
+    """What calls share, read once in each process."""
+    import ray
+
+    return cloudpickle.loads(ray.get(reference))
 
 
 @contextlib.contextmanager
