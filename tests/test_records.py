@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -210,3 +211,23 @@ def test_a_table_of_the_cache_is_made_once_and_reads_as_it_was_made(tmp_path):
     assert first["a"].tolist() == [0.3333, 2.0]
     assert records.kept_table(None, make, digits=4).equals(first)
     assert len(made) == 2
+
+
+def test_comments_and_docstrings_do_not_change_what_code_does():
+    plain = "def f(x):\n    return x + 1\n"
+    worded = '"""Words."""\n\n\ndef f(x):\n    """More."""\n    return x + 1  # one\n'
+    assert records.without_words(worded) == records.without_words(plain)
+    assert records.without_words(plain.replace("1", "2")) != records.without_words(plain)
+
+
+def test_the_version_of_code_is_that_of_all_it_imports(monkeypatch):
+    before = records.code_version("advsmooth.theory.newton")
+    assert before != records.code_version("advsmooth.settings")
+    path, read = records._path("advsmooth.settings"), Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda p, **more: read(p, **more) + ("\nZ = 1\n" if p == path else ""))
+    records.code_version.cache_clear()
+    theirs, mine = records.code_version("advsmooth.data"), records.code_version("advsmooth.places")
+    monkeypatch.undo()
+    records.code_version.cache_clear()
+    assert theirs != records.code_version("advsmooth.data")  # it imports settings
+    assert mine == records.code_version("advsmooth.places")

@@ -22,19 +22,20 @@ TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULT
 # What a layer may import: notebooks -> analysis -> training, theory -> attacks, models -> data, settings. A sweep is an
 # analysis of trainings; training imports no analysis.
 LAYERS = {
-    "analysis": {"training", "attacks", "models", "theory", "data", "settings", "places", "records", "refusals"},
-    "training": {
+    "analysis": {
+        "training",
         "attacks",
         "models",
+        "theory",
         "data",
-        "devices",
-        "settings",
         "places",
         "records",
-        "atomic",
-        "lifeline",
         "refusals",
+        "settings",
+        "sweep",
     },
+    "training": {"attacks", "models", "data", "devices", "places", "records", "refusals", "settings", "sweep"}
+    | {"atomic", "lifeline"},
     "theory": {"models", "data", "settings"},
     "attacks": {"data", "settings"},
     "models": {"data", "settings", "places", "plain_yaml"},

@@ -94,6 +94,21 @@ class Dataset:
         """What a record keeps of the data it used."""
         return {"name": self.name, "split": self.split, "n": len(self), "sha256": self.checksum, "source": self.source}
 
+    def identity(self) -> list[Any]:
+        """All that tells these numbers from others, as plain data, for the key of a cache.
+
+        The checksum of a subset is that of the whole it was taken from, so the numbers themselves are hashed too.
+        """
+        return [self.describe(), content(self.x, self.y), str(self.x.dtype), self.x.device.type]
+
+
+def content(*tensors: Tensor) -> str:
+    """SHA-256 of the bytes of tensors, one after the other."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
 
 def from_arrays(
     name: str, split: str, x: Tensor, y: Tensor, class_names: Sequence[str], source: str, device: str = "cpu"

@@ -62,7 +62,7 @@ def require_replay(function: str) -> None:
     Raises:
         RecordError: naming it.
     """
-    if not REPLAYS.fullmatch(function) or _source(function.partition(":")[0]) is None:
+    if not REPLAYS.fullmatch(function) or _path(function.partition(":")[0]) is None:
         raise RecordError(f"replay {quoted(function)}: allowed are functions of advsmooth that are replays")
 
 
@@ -391,25 +391,36 @@ def status(record: Record) -> tuple[str, str]:
 
 def code_hashes(module: str) -> dict[str, str]:
     """SHA-256 of a module of this library and of those of the library it imports, comments included."""
+    return {name: hashlib.sha256(source.encode()).hexdigest() for name, source in _sources([module]).items()}
+
+
+@functools.cache
+def code_version(*modules: str) -> str:
+    """A hash of modules of this library and of those they import, read once; comments and docstrings do not count."""
+    return hashlib.sha256("\n".join(map(without_words, _sources(modules).values())).encode()).hexdigest()
+
+
+def _sources(modules: Sequence[str]) -> dict[str, str]:
+    """The text of modules of this library and of those of the library they import, sorted by name."""
     found: dict[str, str] = {}
-    pending = [module]
+    pending = list(modules)
     while pending:
         name = pending.pop()
-        path = _source(name)
+        path = _path(name)
         if name in found or path is None:
             continue
-        source = path.read_text(encoding="utf-8")
-        found[name] = hashlib.sha256(source.encode()).hexdigest()
-        pending += _imports(source)
+        found[name] = path.read_text(encoding="utf-8")
+        pending += imports(found[name])
     return dict(sorted(found.items()))
 
 
-def _source(module: str) -> Path | None:
+def _path(module: str) -> Path | None:
     base = ROOT / "lib" / Path(*module.split("."))
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.exists()), None)
 
 
-def _imports(source: str) -> list[str]:
+def imports(source: str) -> list[str]:
+    """The modules of this library that a source text imports; names of what they hold among them."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -417,6 +428,15 @@ def _imports(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return [name for name in names if name.startswith("advsmooth")]
+
+
+def without_words(source: str) -> str:
+    """What a source text does: its syntax tree without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
 
 
 def versions() -> dict[str, str]:

@@ -1,3 +1,4 @@
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -74,12 +75,16 @@ def test_processes_side_by_side_give_what_one_after_the_other_gives(digits, tmp_
         assert b.steps.equals(a.steps)
 
 
-def test_comments_and_docstrings_do_not_change_the_code_version(tmp_path):
-    plain, worded, other = tmp_path / "a.py", tmp_path / "b.py", tmp_path / "c.py"
-    plain.write_text("def f(x):\n    return x + 1\n")
-    worded.write_text('"""Words."""\n\n\ndef f(x):\n    """More."""\n    return x + 1  # one\n')
-    other.write_text("def f(x):\n    return x + 2\n")
-    assert runs._without_words(worded) == runs._without_words(plain) != runs._without_words(other)
+def test_a_run_is_sent_without_its_data(digits, tmp_path, monkeypatch):
+    """Which are sent once: the run itself stays small, and a view would be sent with all that it is a view of."""
+    sent = {}
+    monkeypatch.setattr(runs.sweep, "spread", lambda _, settings, **more: sent.update(settings=settings, **more))
+    with pytest.raises(ValueError, match="all machines of a cluster need the same folder"):
+        runs.trained_all([run(digits), run(digits, seed=1)], folder=tmp_path, jobs=2)
+    assert [len(pickle.dumps(setting)) < digits.x.nbytes / 2 for setting in sent["settings"]] == [True, True]
+    assert [setting["which"] for setting in sent["settings"]] == [0, 0]
+    assert sent["shared"]["datasets"] == [digits]
+    assert sent["gpus"] == 0
 
 
 def test_together_without_a_cache_is_each_alone(digits, tmp_path):

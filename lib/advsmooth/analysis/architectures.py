@@ -14,10 +14,8 @@ time, and from then on after each twentieth, the rate is halved).
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from torch.nn import functional
 
 from advsmooth import data as data_sets
 from advsmooth import records
+from advsmooth import sweep as grids
 from advsmooth.analysis import width_and_depth
 from advsmooth.analysis.behind_batch_norm import scaled
 from advsmooth.analysis.width_and_depth import FOLDER, MOMENTUM, TEST, Probe
@@ -57,9 +56,6 @@ SCHEDULES: Mapping[str, Callable[[float], Schedule]] = {
     "halving": lambda rate: Drops(rate, tuple(k / 20 for k in range(2, 20)), 0.5),
 }
 """By name, from the first rate."""
-
-_MEASURES = 1
-"""Goes up when what is measured changes, so that older tables are not read."""
 
 
 @dataclass(frozen=True)
@@ -163,40 +159,30 @@ class FurtherProbe(Probe):
         return super().take(model) | own
 
 
-def measured(cell: Cell, train: Dataset, test: Dataset, *, folder: Path | None = FOLDER) -> pd.DataFrame:
-    """A cell: trained and measured, or read from the cache.
+def measured(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
+    """A cell, trained and measured.
 
     Args:
         cell: what.
         train: at least ``cell.n`` images.
         test: images at which is measured, the same for all cells.
-        folder: of the cache; ``None`` for none.
 
     Returns:
         One row for each seed and measured epoch: ``scheme`` (the kind), ``L``, ``m``, ``n``, :data:`COLUMNS`, ``seed``,
         ``epoch``, the measures (:data:`MEASURED`; networks in eval mode), ``rate``, the first learning rate.
     """
-    path = None if folder is None else folder / f"{key(cell, train, test)}.csv"
-    return records.kept_table(path, lambda: _trained(cell, train, test), digits=8)
-
-
-def key(cell: Cell, train: Dataset, test: Dataset) -> str:
-    """The name of a cell in the cache: readable, with a hash of all that decides its numbers."""
-    planned = cell.planned(train)
-    decides = {
-        "cell": asdict(cell),
-        "runs": [planned[0].key(MEASURED), list(planned[0].data.shape)],
-        "test": [test.describe(), list(test.shape)],
-        "measures": [list(EPOCHS), _MEASURES],
-    }
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-    name = train.name.replace(":", "-").replace("/", "-")
-    return f"{cell.kind}-L{cell.L}-m{cell.m}-n{cell.n}-{name}-{digest[:16]}"
+    return records.kept_table(None, lambda: _trained(cell, train, test), digits=8)
 
 
 def sweep(cells: Sequence[Cell], train: Dataset, test: Dataset, *, folder: Path | None = FOLDER) -> pd.DataFrame:
-    """All cells; one table in their order."""
-    return pd.concat([measured(cell, train, test, folder=folder) for cell in cells], ignore_index=True)
+    """All cells in one table in their order, each from the cache if it is there (see :func:`advsmooth.sweep.run`)."""
+    return grids.run(
+        measured,
+        [{"cell": cell} for cell in cells],
+        data={"train": train, "test": test},
+        folder=folder,
+        gpus=float(train.x.is_cuda),
+    )
 
 
 def _trained(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
@@ -339,6 +325,6 @@ def replay(
     """The first epoch of one network: what a record stores to be run again."""
     train, test = (averaged(data_sets.load(dataset, split), block) for split in ("train", "test"))
     cell = Cell(kind, L, m, n, epochs, (seed,), norm=norm, batch=batch)
-    table = measured(cell, train, test.take(min(TEST, len(test)), seed=0), folder=None)
+    table = measured(cell, train, test.take(min(TEST, len(test)), seed=0))
     names = ("stability", "kappa", "loss", "output")
     return {f"{name} {e}": float(table[table.epoch == e][name].iloc[0]) for name in names for e in (0, epochs)}

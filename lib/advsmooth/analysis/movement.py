@@ -10,7 +10,6 @@ epoch.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from advsmooth import data as data_sets
-from advsmooth import records, settings
+from advsmooth import records, settings, sweep
 from advsmooth.analysis import laziness, width_and_depth
 from advsmooth.data import Dataset
 from advsmooth.models import fcn
@@ -41,9 +40,6 @@ LABEL = 1.0
 
 DROP = (0.5, 0.1)
 """Fraction of the epochs after which the learning rate falls, and the factor; both lost in the text, our choice."""
-
-_VERSION = 1
-"""Goes up when what is measured changes, so that older tables are not read."""
 
 
 def level(n: int) -> float:
@@ -172,7 +168,7 @@ class Start(width_and_depth.Cell):
 def curves(
     cells: Iterable[Start], train: Dataset, *, slower: float = 1.0, folder: Path | None = FOLDER
 ) -> pd.DataFrame:
-    """Movement in training after every epoch; cells are read from the cache if they are there.
+    """Movement in training after every epoch; cells from the cache if they are there (:func:`advsmooth.sweep.run`).
 
     Args:
         cells: what to train, with the rate of :class:`~advsmooth.analysis.width_and_depth.Cell` and one drop of it.
@@ -185,16 +181,22 @@ def curves(
         and ``movement_2`` of the layers, ``kappa`` (mean of the ratios), ``kappa_ratio`` (ratio of the sums); ``loss``
         and ``accuracy`` (means over the mini-batches of the epoch).
     """
-    tables = []
-    for cell in cells:
-        name = f"{width_and_depth.key(cell, train, train)}-{slower:g}-{DROP}-{_VERSION}.csv"
-        path = None if folder is None else folder / name.replace(" ", "")
-        tables.append(records.kept_table(path, functools.partial(_trained, cell, train, slower), digits=5))
-    return pd.concat(tables, ignore_index=True)
+    return sweep.run(
+        measured,
+        [{"cell": cell, "slower": slower} for cell in cells],
+        data={"train": train},
+        folder=folder,
+        gpus=float(train.x.is_cuda),
+    ).drop(columns="slower")
 
 
 MEASURED = ("movement_1", "movement_2", "kappa", "kappa_ratio")
 """Columns that are measured of the weights."""
+
+
+def measured(cell: Start, train: Dataset, slower: float) -> pd.DataFrame:
+    """The rows of one cell of :func:`curves`."""
+    return records.kept_table(None, lambda: _trained(cell, train, slower), digits=5)
 
 
 def _trained(cell: Start, train: Dataset, slower: float) -> pd.DataFrame:

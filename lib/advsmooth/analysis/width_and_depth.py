@@ -2,8 +2,8 @@ r"""Trained perturbation stability against width, depth and initialisation (Zhu 
 
 A *cell* is one kind of network (initialisation, depth, width) trained on ``n`` images, with all its seeds stacked and
 trained in one pass (:mod:`advsmooth.training.ensembles`). It is measured before training and after chosen epochs of
-that one training. A cell lies in the cache as one small table, written whole or not at all, so a sweep that was
-killed goes on with the cell it was at.
+that one training. Cells are the settings of a grid (:mod:`advsmooth.sweep`): each is kept when it is done, and on a
+cluster they are trained side by side.
 
 The learning rate follows one rule for all cells, from numbers known before training::
 
@@ -17,12 +17,9 @@ gradient descent diverge. SPEED and CAP were piloted on a seed that no page uses
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -34,18 +31,18 @@ from torch.nn import functional
 
 from advsmooth import data as data_sets
 from advsmooth import records, settings
+from advsmooth import sweep as grids
 from advsmooth.analysis import laziness, phase_transition, stability
 from advsmooth.attacks.isolation import frozen
 from advsmooth.data import Dataset
 from advsmooth.models import fcn
-from advsmooth.places import CACHE
 from advsmooth.theory.initialisation import tangent_kernel
 from advsmooth.training import runs
 from advsmooth.training.loop import Measure, Trained
 from advsmooth.training.recipe import Optimiser, Recipe
 from advsmooth.training.schedules import Constant
 
-FOLDER = CACHE / "sweeps"
+FOLDER = grids.FOLDER
 EPOCHS = (0, 1, 2, 5, 10, 20, 50)
 """When a cell is measured, and after its last epoch."""
 
@@ -74,9 +71,6 @@ perturbations as the same numbers, and then each perturbation points along a row
 
 _AT_ONCE = 16_384
 """Images that go through a network at a time when it is measured, for the memory of a GPU."""
-
-_MEASURES = 2
-"""Goes up when what is measured changes, so that older cells are not read."""
 
 
 @dataclass(frozen=True)
@@ -181,35 +175,21 @@ def other_sizes(
     ]
 
 
-def measured(cell: Cell, train: Dataset, test: Dataset, *, folder: Path | None = FOLDER) -> pd.DataFrame:
-    """A cell: trained and measured, or read from the cache.
+def measured(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
+    """A cell, trained and measured.
 
     Args:
         cell: what.
         train: at least ``cell.n`` images; they are drawn from it with seed 0.
         test: inputs at which the stability is measured, the same for all cells.
-        folder: of the cache; ``None`` for none.
 
     Returns:
         One row for each seed and measured epoch: the cell's own columns, ``stability`` (``P/eps``, one
         perturbation an input, the same for all), ``kappa``, ``loss`` and ``accuracy`` on the training images,
-        ``test_accuracy``, and ``rate``, the learning rate.
+        ``test_accuracy``, ``rate``, the learning rate, and ``weights``, how many the network has.
     """
-    path = None if folder is None else folder / f"{key(cell, train, test)}.csv"
-    return records.kept_table(path, lambda: _trained(cell, train, test), digits=8)
-
-
-def key(cell: Cell, train: Dataset, test: Dataset) -> str:
-    """The name of a cell in the cache: readable, with a hash of all that decides its numbers."""
-    decides = {
-        "cell": asdict(cell),
-        "rule": [SPEED, CAP, MOMENTUM, NON_LAZY, list(EPOCHS), _MEASURES],
-        "data": [train.describe(), test.describe(), str(train.x.dtype), train.x.device.type],
-        "code": runs.code_version(),
-        "versions": records.versions(),
-    }
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-    return f"{cell.scheme}-L{cell.L}-m{cell.m}-n{cell.n}-{train.name.replace(':', '-').replace('/', '-')}-{digest[:16]}"
+    table = records.kept_table(None, lambda: _trained(cell, train, test), digits=8)
+    return table.assign(weights=cell.weights(train.x[0].numel(), len(train.class_names)))
 
 
 def sweep(
@@ -220,22 +200,16 @@ def sweep(
     folder: Path | None = FOLDER,
     progress: TextIO | None = None,
 ) -> pd.DataFrame:
-    """All cells, the small ones first; one table in the order of ``cells``, with the ``weights`` of each network."""
-    d, o = train.x[0].numel(), len(train.class_names)
-    work = {cell: cell.work(d, o) for cell in cells}
-    total, spent, started, found = sum(work.values()), 0.0, time.perf_counter(), {}
-    for cell in sorted(work, key=lambda c: work[c]):
-        found[cell] = measured(cell, train, test, folder=folder)
-        spent += work[cell]
-        if progress is not None:
-            taken = time.perf_counter() - started
-            print(
-                f"{cell.scheme} L={cell.L} m={cell.m} n={cell.n}: {len(found)} of {len(work)} cells, "
-                f"{taken / 60:.1f} min, about {taken / 60 * (total / spent - 1):.0f} left",
-                file=progress,
-                flush=True,
-            )
-    return pd.concat([found[cell].assign(weights=cell.weights(d, o)) for cell in cells], ignore_index=True)
+    """All cells in one table in their order, each from the cache if it is there (see :func:`advsmooth.sweep.run`)."""
+    return grids.run(
+        measured,
+        [{"cell": cell} for cell in cells],
+        data={"train": train, "test": test},
+        folder=folder,
+        gpus=float(train.x.is_cuda),
+        work=[cell.work(train.x[0].numel(), len(train.class_names)) for cell in cells],
+        progress=progress,
+    )
 
 
 def _trained(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
@@ -444,5 +418,5 @@ def replay(
     """The first epoch of one network of the grid: what a record stores to be run again."""
     train, test = (data_sets.load(dataset, split) for split in ("train", "test"))
     cell = Cell(scheme, L, m, n, epochs, (seed,), norm)
-    table = measured(cell, train, test.take(min(TEST, len(test)), seed=0), folder=None)
+    table = measured(cell, train, test.take(min(TEST, len(test)), seed=0))
     return {f"{name} {e}": float(table[table.epoch == e][name].iloc[0]) for name in MEASURED[:3] for e in (0, epochs)}

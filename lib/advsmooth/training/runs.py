@@ -6,24 +6,19 @@ stopped asks again for those it had: neither trains twice. A run that was killed
 
 from __future__ import annotations
 
-import ast
-import functools
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-import joblib
-import torch
 from torch import nn
 
-from advsmooth import devices, lifeline, records
+from advsmooth import devices, records, sweep
 from advsmooth.data import Dataset
 from advsmooth.models import registry
-from advsmooth.places import CACHE, ROOT
+from advsmooth.places import CACHE
 from advsmooth.training import loop
 from advsmooth.training.acceleration import accelerated
 from advsmooth.training.ensembles import train_together
@@ -61,15 +56,20 @@ class Run:
         network = registry.build(self.network, in_shape=shape, classes=classes, seed=self.seed, **self.arguments)
         return network.to(self.data.x.device)
 
+    def on_its_device(self) -> Run:
+        """The run with what its device offers and its results allow (see :mod:`.acceleration`); on a CPU itself."""
+        device = devices.of_kind(self.data.x.device.type)
+        return replace(self, recipe=accelerated(self.recipe, self.data, device).recipe)
+
     def key(self, measures: Sequence[str] = ()) -> str:
         """A name for the result: network, seed, and a hash of all that decides it, code and versions included."""
         decides = {
             "network": [self.network, dict(self.arguments)],
-            "data": [self.data.describe(), _content(self.data), str(self.data.x.dtype), self.data.x.device.type],
+            "data": self.data.identity(),
             "recipe": describe(self.recipe),
             "seed": self.seed,
             "measures": sorted(measures),
-            "code": code_version(),
+            "code": records.code_version(registry.__name__, loop.__name__),
             "versions": records.versions(),
         }
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
@@ -86,7 +86,7 @@ def trained(
 ) -> Trained:
     """The network of a run, and the tables of its training; from the cache if it is there.
 
-    On a GPU the recipe gets what the device offers and its results allow (see :mod:`.acceleration`).
+    On a GPU it trains as :meth:`Run.on_its_device` says.
 
     Args:
         run: what to train.
@@ -98,28 +98,54 @@ def trained(
     Raises:
         ValueError: for a network, recipe or data that do not go together.
     """
-    run = replace(run, recipe=accelerated(run.recipe, run.data, devices.of_kind(run.data.x.device.type)).recipe)
+    run = run.on_its_device()
     model = run.fresh()
     made = {name: make(model) for name, make in (measures or {}).items()}
-    path = folder / f"{run.key(list(made))}.safetensors"
+    path = _checkpoint(run, list(made), folder)
     return loop.train(
         model, run.data, run.recipe, seed=run.seed, measures=made, checkpoint=path, every=every, progress=progress
     )
 
 
-def trained_all(
-    runs: Sequence[Run], *, measures: Measures | None = None, folder: Path = FOLDER, jobs: int = 1
-) -> list[Trained]:
-    """The networks of several runs, in their order; ``jobs`` of them at a time in processes of one thread each.
+def _checkpoint(run: Run, measures: Sequence[str], folder: Path) -> Path:
+    return folder / f"{run.key(measures)}.safetensors"
 
-    Which run ends first changes nothing: each has generators of its own.
+
+def trained_all(
+    runs: Sequence[Run], *, measures: Measures | None = None, folder: Path = FOLDER, jobs: int = 1, gpus: float = 1.0
+) -> list[Trained]:
+    """The networks of several runs, in their order; ``jobs`` of them at a time, or on a cluster (see :mod:`.sweep`).
+
+    Which run ends first changes nothing: each has generators of its own. Processes hand their networks over as
+    checkpoints, so on a cluster the folder must be the same for all machines.
+
+    Args:
+        runs: what to train.
+        measures: see :func:`trained`.
+        folder: of the cache.
+        jobs: processes of one thread each; 1 for this one, unless ``RAY_ADDRESS`` names a cluster.
+        gpus: of each run whose data lie on a GPU, in such a process.
 
     Raises:
-        ValueError: see :func:`trained`.
+        ValueError: see :func:`trained`; and if the cluster did not leave its checkpoints in the folder.
     """
-    if jobs > 1:
-        one = joblib.delayed(_in_one_thread)
-        joblib.Parallel(n_jobs=jobs, backend="loky")(one(run, measures, folder, os.getpid()) for run in runs)
+    if jobs > 1 or sweep.on_cluster():
+        datasets = list({id(run.data): run.data for run in runs}.values())
+        which = {id(dataset): k for k, dataset in enumerate(datasets)}
+        sweep.spread(
+            _kept,
+            [{"run": replace(run, data=run.data.take(1, seed=0)), "which": which[id(run.data)]} for run in runs],
+            shared={"datasets": datasets, "measures": measures, "folder": folder},
+            jobs=jobs,
+            gpus=gpus if any(dataset.x.is_cuda for dataset in datasets) else 0.0,
+        )
+        for run in runs:
+            path = _checkpoint(run.on_its_device(), list(measures or {}), folder)
+            if not path.exists():
+                raise sweep.SweepError(
+                    f"{path.name}: trained elsewhere, but it is not in {str(folder)!r} here; all machines of a cluster "
+                    "need the same folder, checkout and environment"
+                )
     return [trained(run, measures=measures, folder=folder) for run in runs]
 
 
@@ -149,36 +175,10 @@ def trained_together(runs: Sequence[Run], *, measures: Measures | None = None) -
     return [found[k] for k in range(len(runs))]
 
 
-def _content(data: Dataset) -> str:
-    """A hash of the numbers themselves: the checksum of a data set is that of the whole it was taken from."""
-    digest = hashlib.sha256()
-    for tensor in (data.x, data.y):
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _of_its_own(each: Mapping[int, Measure]) -> Measure:
     return lambda model: each[id(model)](model)
 
 
-def _in_one_thread(run: Run, measures: Measures | None, folder: Path, parent: int) -> None:
-    lifeline.end_with(parent)
-    torch.set_num_threads(1)
-    trained(run, measures=measures, folder=folder)
-
-
-@functools.cache
-def code_version() -> str:
-    """A hash of the modules of networks and training, read once; comments and docstrings do not count."""
-    names = {name for module in (registry, loop) for name in records.code_hashes(module.__name__)}
-    bare = [_without_words((ROOT / "lib" / Path(*name.split("."))).with_suffix(".py")) for name in sorted(names)]
-    return hashlib.sha256("\n".join(bare).encode()).hexdigest()
-
-
-def _without_words(path: Path) -> str:
-    source = path if path.exists() else path.with_suffix("") / "__init__.py"
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-    return ast.dump(tree)
+def _kept(run: Run, which: int, datasets: Sequence[Dataset], measures: Measures | None, folder: Path) -> None:
+    """Train a run that was sent without its data."""
+    trained(replace(run, data=datasets[which]), measures=measures, folder=folder)
