@@ -25,7 +25,7 @@ from nbformat import NotebookNode
 
 from advsmooth import claims
 from advsmooth.places import NOTEBOOKS, ROOT
-from advsmooth.records import write_atomically
+from advsmooth.records import code_hashes, imports, write_atomically
 
 RUNS = ROOT / "_build" / "runs"
 """Where runs with other parameters go; the stored notebooks are always at ``quick``."""
@@ -39,6 +39,10 @@ _REFUSALS = ("SettingsError", "DataError", "ClaimError", "RecordError")
 
 class PageError(RuntimeError):
     """A page does not exist, or did not run; the message is one line for a refusal, else the traceback."""
+
+
+class RefusalError(PageError):
+    """A page refused what it was asked for: a parameter, a scale, a data set or a GPU that is not here; one line."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,11 @@ class Page:
         Those of the house (checks, settings, plotting and the like, which every page has) are left out.
         """
         return sorted(_used(ast.parse(self.script.read_text(encoding="utf-8"))))
+
+    def code(self) -> dict[str, str]:
+        """SHA-256 of the ``.py`` and of every module of this library that it needs."""
+        source = self.script.read_text(encoding="utf-8")
+        return {self.key: hashlib.sha256(source.encode()).hexdigest(), **code_hashes(*imports(source))}
 
     def verdicts(self) -> list[dict[str, Any]]:
         """What the executed page says of each of its claims (see :meth:`advsmooth.claims.Verdict.to_dict`)."""
@@ -159,7 +168,7 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
         parameters: injected after the parameters cell; none for the presets of ``quick``.
 
     Raises:
-        PageError: if a cell raised; one line if the page refused a parameter or a data set.
+        PageError: if a cell raised; a :class:`RefusalError` if the page refused a parameter or a data set.
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
@@ -183,7 +192,7 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
             )
         except PapermillExecutionError as error:
             if error.ename in _REFUSALS:
-                raise PageError(f"{page.key}: {error.ename}: {error.evalue}") from None
+                raise RefusalError(f"{page.key}: {error.ename}: {error.evalue}") from None
             raise PageError(f"{page.key}: {error}") from None
         seconds = time.perf_counter() - started
     return _clean(executed, page, seconds)

@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 
 from advsmooth.data import Dataset
-from advsmooth.places import LOCK, RECORDED, ROOT
+from advsmooth.places import LOCK, RECORDED, ROOT, records_written
 from advsmooth.settings import SCALES, Settings
 
 REPLAY_RTOL = 1e-4
@@ -149,7 +149,7 @@ def save(
     function: str,
     arguments: Mapping[str, Any],
     label: str | None = None,
-    folder: Path = RECORDED,
+    folder: Path | None = None,
 ) -> Path:
     """Write a record; both files appear whole or not at all.
 
@@ -162,13 +162,13 @@ def save(
         function: the replay, ``"module:name"``; it is run here once more to store what it gives.
         arguments: keyword arguments of the replay.
         label: tells records of one page and scale apart; the scale if not given.
-        folder: where records lie; another one in tests.
+        folder: where to write; :func:`advsmooth.places.records_written` if not given.
 
     Returns:
         The path of the JSON file.
     """
     label = label or cfg.scale
-    path = folder / page.split("/")[0] / f"{page.split('/')[1]}.{label}.json"
+    path = (folder or records_written()) / page.split("/")[0] / f"{page.split('/')[1]}.{label}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     # The measurements first: if the replay fails, the hours behind them are not lost.
     write_atomically(path.with_suffix(".csv"), table.to_csv(index=False, float_format="%.10g"))
@@ -178,7 +178,7 @@ def save(
         "label": label,
         "scale": cfg.scale,
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "parameters": dict(cfg.values),
         "data": [dataset.describe() for dataset in data],
         "code": code_hashes(function.partition(":")[0]),
@@ -239,7 +239,7 @@ def read(path: Path) -> Record:
     return Record(table, provenance)
 
 
-def newest(page: str, scale: str | None = None, *, folder: Path = RECORDED) -> Record | None:
+def newest(page: str, scale: str | None = None, *, folder: Path | None = None) -> Record | None:
     """The newest record of a page, at one scale or at any; ``None`` if there is none."""
     if scale is not None and scale not in SCALES:
         raise RecordError(f"scale={scale!r}: allowed is {', '.join(SCALES)}")
@@ -247,10 +247,16 @@ def newest(page: str, scale: str | None = None, *, folder: Path = RECORDED) -> R
     return max(found, key=lambda record: record.provenance["date"], default=None)
 
 
-def every(page: str | None = None, *, folder: Path = RECORDED) -> list[Record]:
-    """All records, or all of one page."""
-    paths = sorted(folder.glob("*/*.json")) if page is None else sorted(folder.glob(f"{page}.*.json"))
-    return [read(path) for path in paths]
+def every(page: str | None = None, *, folder: Path | None = None) -> list[Record]:
+    """All records, or all of one page: those of one folder, or as a run sees them.
+
+    A run sees the stored records, and in place of them those it has written elsewhere under the same name, so that a
+    page judges by what it has just measured wherever that is kept.
+    """
+    pattern = "*/*.json" if page is None else f"{page}.*.json"
+    folders = [folder] if folder else [RECORDED, records_written()]
+    found = {path.relative_to(base): path for base in folders for path in base.glob(pattern)}
+    return [read(found[name]) for name in sorted(found)]
 
 
 def status(record: Record) -> tuple[str, str]:
@@ -269,20 +275,25 @@ def status(record: Record) -> tuple[str, str]:
         again = replay.run()
     except DataError as error:
         return "unknown", f"the code has changed and the replay needs data that is not here ({error})"
-    # Another number of threads adds up in another order, as another device does.
-    here = (versions(), device_name("cpu"), torch.get_num_threads())
-    same = (record.provenance["versions"], record.provenance["device"], record.provenance.get("threads", 1)) == here
-    rtol = 0.0 if same else REPLAY_RTOL
+    rtol = replay_tolerance(record)
     for name, recorded in replay.metrics.items():
         if name not in again or not np.isclose(again[name], recorded, rtol=rtol, atol=0.0):
             return "stale", f"replay gives {name} = {again.get(name)}, recorded {recorded}"
     return "current", "the code has changed and the replay gives the recorded numbers"
 
 
-def code_hashes(module: str) -> dict[str, str]:
-    """SHA-256 of a module of this library and of those of the library it imports, comments included."""
+def replay_tolerance(record: Record) -> float:
+    """The relative difference that a replay here may show: none on the device, versions and threads of the record."""
+    # Another number of threads adds up in another order, as another device does.
+    here = (versions(), device_name("cpu"), torch.get_num_threads())
+    same = (record.provenance["versions"], record.provenance["device"], record.provenance.get("threads", 1)) == here
+    return 0.0 if same else REPLAY_RTOL
+
+
+def code_hashes(*modules: str) -> dict[str, str]:
+    """SHA-256 of modules of this library and of those of the library they import, comments included."""
     found: dict[str, str] = {}
-    pending = [module]
+    pending = list(modules)
     while pending:
         name = pending.pop()
         path = _source(name)
@@ -290,7 +301,7 @@ def code_hashes(module: str) -> dict[str, str]:
             continue
         source = path.read_text(encoding="utf-8")
         found[name] = hashlib.sha256(source.encode()).hexdigest()
-        pending += _imports(source)
+        pending += imports(source)
     return dict(sorted(found.items()))
 
 
@@ -299,7 +310,8 @@ def _source(module: str) -> Path | None:
     return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.exists()), None)
 
 
-def _imports(source: str) -> list[str]:
+def imports(source: str) -> list[str]:
+    """The modules of this library that a source imports, and what it takes from them."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -338,7 +350,7 @@ def _sha256(path: Path) -> str:
 
 
 @functools.cache
-def _commit() -> str:
+def commit() -> str:
     """The commit the code was at, with ``+`` if the checkout held changes; empty outside git."""
 
     def git(*arguments: str) -> str:
