@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from advsmooth import comparison
-from advsmooth.records import REPLAY_RTOL, write_atomically
+from advsmooth.records import write_atomically
 
 Outcome = Literal["confirmed", "differs", "not checked"]
 FORMAT: Literal["advsmooth certificate 1"] = "advsmooth certificate 1"
@@ -25,6 +24,14 @@ FORMAT: Literal["advsmooth certificate 1"] = "advsmooth certificate 1"
 
 class CertificateError(ValueError):
     """A certificate was refused; the message is one line."""
+
+
+def _read_evidence(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they are written as words."""
+    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+
+
+Evidence = Annotated[float | int | str, BeforeValidator(_read_evidence)]
 
 
 class _Part(BaseModel):
@@ -70,7 +77,7 @@ class CheckResult(_Part):
     evidence_here: str
     same_text: bool
     numbers: list[Number]
-    exact: dict[str, float | int | str]
+    exact: dict[str, Evidence]
 
 
 class ClaimResult(_Part):
@@ -287,34 +294,37 @@ def compare(a: Certificate, b: Certificate) -> tuple[list[str], list[str]]:
     """What two certificates say of the pages they share.
 
     Returns:
-        What they have in common or merely differ in by circumstance, a line each; and what they disagree on: verdicts,
-        outcomes, and unrounded numbers further apart than :data:`advsmooth.records.REPLAY_RTOL`.
+        What they have in common or differ in by circumstance, a line each; and what they disagree on: verdicts, the
+        outcomes of checks and records, and numbers of the evidence, by the rule for printed numbers of
+        :mod:`advsmooth.comparison`.
     """
     ours, theirs = ({page.page: page for page in c.pages if page.ran == "yes"} for c in (a, b))
     shared = [name for name in ours if name in theirs]
-    disagree, numbers, equal, largest = [], 0, 0, 0.0
+    disagree = [] if shared else ["no page is in both"]
     if (a.scale, a.parameters) != (b.scale, b.parameters):
         disagree.append(f"asked for: {_asked(a)} in A, {_asked(b)} in B")
+    far: list[float] = []
     for name in shared:
         for place, x, y in _facts(ours[name], theirs[name]):
             if x != y:
                 disagree.append(f"{name}: {place}: {x or 'absent'} in A, {y or 'absent'} in B")
-        for place, u, v in _exact(ours[name], theirs[name]):
-            pairs = _pairs(u, v)
+        for place, one, other in _checks(ours[name], theirs[name]):
+            pairs = comparison.texts(one.evidence_here, other.evidence_here, other.exact)
             if pairs is None:
-                disagree.append(f"{name}: {place}: {u} in A, {v} in B")
-            for pair in pairs or ():
-                numbers += 1
-                equal += pair.relative == 0
-                largest = max(largest, pair.relative)
-                if not pair.within:
-                    disagree.append(
-                        f"{name}: {place}: {pair.stored!r} in A, {pair.here!r} in B, relative {pair.relative:.1g}"
-                    )
+                disagree.append(f"{name}: {place}: {one.evidence_here!r} in A, {other.evidence_here!r} in B")
+            disagree += [
+                f"{name}: {place}: {pair.stored:g} in A, {pair.here:g} in B" for pair in pairs or () if not pair.within
+            ]
+            far += [
+                comparison.apart(value, float(other.exact[label]))[1]
+                for label, value in one.exact.items()
+                if isinstance(value, float) and isinstance(other.exact.get(label), float)
+            ]
     said = [
         f"{len(shared)} pages in both"
         + "".join(f"; only in {side}: {', '.join(only)}" for side, only in _only(ours, theirs) if only),
-        f"{numbers} unrounded numbers: {equal} equal in every digit, largest relative difference {largest:.1g}",
+        f"{len(far)} unrounded numbers: {far.count(0.0)} equal in every digit, "
+        f"largest relative difference {max(far, default=0.0):.1g}",
         *_circumstances(a.here, b.here),
     ]
     return said, disagree
@@ -354,18 +364,9 @@ def _facts(a: PageResult, b: PageResult) -> Iterator[tuple[str, str, str]]:
             yield f"record {label}", u.get(label, ""), v.get(label, "")
 
 
-def _exact(a: PageResult, b: PageResult) -> Iterator[tuple[str, Any, Any]]:
-    """Unrounded evidence that a page has in both."""
-    x, y = ({(c.name, k.name): k.exact for c in p.claims for k in c.checks} for p in (a, b))
-    for key in x:
-        for label, value in x[key].items():
-            if label in y.get(key, {}):
-                yield f"check {key[1]} of {key[0]}, {label}", value, y[key][label]
-
-
-def _pairs(u: float | int | str, v: float | int | str) -> list[comparison.Pair] | None:
-    """Two pieces of evidence as pairs of numbers; ``None`` if they differ in more than numbers."""
-    if isinstance(u, str) or isinstance(v, str):
-        return comparison.texts(str(u), str(v))
-    near = math.isclose(u, v, rel_tol=REPLAY_RTOL) if isinstance(u, float) or isinstance(v, float) else u == v
-    return [comparison.Pair(float(u), float(v), near or (u != u and v != v))]
+def _checks(a: PageResult, b: PageResult) -> Iterator[tuple[str, CheckResult, CheckResult]]:
+    """The checks that a page has in both."""
+    x, y = ({(c.name, k.name): k for c in p.claims for k in c.checks} for p in (a, b))
+    for claim, check in x:
+        if (claim, check) in y:
+            yield f"check {check} of {claim}", x[claim, check], y[claim, check]

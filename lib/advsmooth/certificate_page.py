@@ -60,9 +60,12 @@ ul { margin: .3rem 0; padding-left: 1.2rem; }
 """
 
 
-_RULES = f"""
+_RULES = """
 <h2>How it was judged</h2>
-<p>{html.escape(" ".join((certificate.decide.__doc__ or "").replace("*", "").split()))}</p>
+<p>A page that refused what was asked, because data, a GPU or the scale is not there, is not checked; one that failed
+differs. Else it differs if a verdict or the outcome of a check is another, if a check appeared or vanished, if a record
+differs, or, where the stored page was made by the same request, if a number of the evidence or a printed text is
+further away than rounding. What is left is confirmed; records whose data is not here are named as not checked.</p>
 <p>A printed number agrees if it differs by no more than one unit of the third significant digit, as rounding can do;
 whole numbers must be equal. A number of a replay agrees if it is the recorded one bit for bit on the device, with the
 versions and threads of the record, else within one part in ten thousand. A number of a table that is further away
@@ -150,24 +153,14 @@ def _signed(made: Certificate) -> str:
         ("threads", f"{h.threads or 'as the libraries choose'} a page, {h.jobs} page{'s' * (h.jobs > 1)} at a time"),
         ("load", f"{h.load_before:g} before, {h.load_after:g} after (processes that wanted a core)"),
         ("time", f"{made.seconds:.0f} s"),
+        ("content", f"SHA-256 {certificate.digest(made)}"),
     ]
-    hashes = [
-        ("SHA-256 of this content", certificate.digest(made)),
-        ("of the code", h.code),
-        ("of the lock file", h.lock),
-        ("of the ledger", h.ledger),
-    ]
-    return (
-        _list(rows)
-        + "<details><summary>Hashes</summary>"
-        + _list([(name, f"{value}") for name, value in hashes], code=True)
-        + "</details>"
-    )
+    hashes = [("code", h.code), ("lock file", h.lock), ("ledger", h.ledger)]
+    return _list(rows) + f"<details><summary>SHA-256 of what was executed</summary>{_list(hashes)}</details>"
 
 
-def _list(rows: Iterable[tuple[str, str]], code: bool = False) -> str:
-    open_, close = ("<code>", "</code>") if code else ("", "")
-    return "<dl>" + "".join(f"<dt>{_e(k)}</dt><dd>{open_}{_e(v)}{close}</dd>" for k, v in rows) + "</dl>"
+def _list(rows: Iterable[tuple[str, str]]) -> str:
+    return "<dl>" + "".join(f"<dt>{_e(name)}</dt><dd>{_e(value)}</dd>" for name, value in rows) + "</dl>"
 
 
 def _pages(some: Sequence[PageResult]) -> str:
@@ -196,21 +189,21 @@ def _largest(page: PageResult) -> str:
 
 
 def _published(some: Sequence[PageResult]) -> str:
-    rows = "".join(
+    rows = [
         f'<tr><td>{_e(check.here)}</td><td data-name="claim">{_e(claim.place)}, {_e(claim.title)}</td>'
         f'<td data-name="evidence">{_e(check.evidence_here)}</td></tr>'
         for page in some
         for claim in page.claims
         for check in claim.checks
         if check.role in ("published", "trend") and check.here
-    )
+    ]
     if not rows:
         return ""
     head = "<th>outcome here</th><th>claim</th><th>evidence</th>"
     return (
         "<h2>Against the published numbers and directions</h2>"
-        "<details><summary>Checks of what the papers print</summary>"
-        f'<table class="pages"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></details>'
+        f"<details{' open' if len(rows) <= 20 else ''}><summary>{len(rows)} checks of what the papers print</summary>"
+        f'<table class="pages"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></details>'
     )
 
 

@@ -5,7 +5,8 @@ The rules, all of them:
 * Two numbers are equal if they are, and also if both are NaN; their relative difference is taken from the larger of the
   two magnitudes, so that it is the same whichever comes first and never more than two.
 * A printed number stands for every number that rounds to it. Two of them agree if they differ by no more than one unit
-  of the third significant digit; whole numbers, such as those of "3 of 40", must be equal.
+  of the third significant digit; whole numbers, such as those of "3 of 40", must be equal. Where a check states an
+  estimate with its interval, two of them also agree if each estimate lies in the interval of the other.
 * Two tables are compared cell by cell. A cell agrees within :data:`advsmooth.records.REPLAY_RTOL`. Training on another
   processor ends elsewhere, so where a table has at least three seeds a number that does not agree is judged by the mean
   over the seeds: Welch's interval of the difference of the two means holds zero, at a level at which one table in
@@ -28,6 +29,7 @@ from advsmooth.checks import difference_interval, show
 from advsmooth.records import REPLAY_RTOL
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)(?!\w|\.\d)")
+_ESTIMATE = re.compile(rf"(?:mean difference|estimate) ({_NUMBER.pattern}); \d+% interval \[([^,\]]+), ([^,\]]+)\]")
 _CHANCE = 0.05
 _SHOWN = 100
 """Differing cells of a table that are listed, the largest first; all are counted."""
@@ -94,12 +96,22 @@ def texts(stored: str, here: str, evidence: Mapping[str, float | int | str] | No
     if _NUMBER.sub("#", stored) != _NUMBER.sub("#", here):
         return None
     floats = set(_float_places(here, evidence or {}))
+    by_interval = set(_agreeing_estimates(stored, here))
     pairs = []
     for a, b in zip(_NUMBER.finditer(stored), _NUMBER.finditer(here), strict=True):
         x, y = float(a[0]), float(b[0])
         whole = a[0].isdigit() and b[0].isdigit() and b.start() not in floats
-        pairs.append(Pair(x, y, apart(x, y)[0] == 0 if whole else round_alike(x, y)))
+        near = apart(x, y)[0] == 0 if whole else round_alike(x, y)
+        pairs.append(Pair(x, y, near or b.start() in by_interval))
     return pairs
+
+
+def _agreeing_estimates(stored: str, here: str) -> Iterator[int]:
+    """Where in ``here`` the three numbers of an estimate begin that agrees with the stored one by the intervals."""
+    for a, b in zip(_ESTIMATE.finditer(stored), _ESTIMATE.finditer(here), strict=False):
+        (x, low_x, high_x), (y, low_y, high_y) = (map(float, found.groups()) for found in (a, b))
+        if low_y <= x <= high_y and low_x <= y <= high_x:
+            yield from (b.start(group) for group in (1, 2, 3))
 
 
 def _float_places(text: str, evidence: Mapping[str, float | int | str]) -> Iterator[int]:
@@ -150,24 +162,21 @@ def tables(recorded: pd.DataFrame, here: pd.DataFrame) -> TableComparison:
     """Compare a table with the recorded one, row by row on its key columns; times are left out.
 
     Key are the columns of text, the seed, and as many columns of whole numbers, from the left, as tell rows apart. Rows
-    that are still alike are taken in their order.
+    that are still alike are taken in their order. Tables with other columns have no row in common.
     """
+    if set(recorded) != set(here):
+        return TableComparison(0, 0, 0, 0, 0, missing=len(recorded), extra=len(here))
     keys = _keys(recorded)
     numbers = [str(c) for c in recorded if c not in keys and pd.api.types.is_numeric_dtype(recorded[c])]
-    both = _keyed(recorded, keys, numbers).join(_keyed(here, keys, numbers), how="outer", lsuffix="|r", rsuffix="|h")
-    in_r = both.index.isin(_keyed(recorded, keys, numbers).index)
-    in_h = both.index.isin(_keyed(here, keys, numbers).index)
-    shared = both[in_r & in_h]
-    x = shared[[f"{c}|r" for c in numbers]].to_numpy(float)
-    y = shared[[f"{c}|h" for c in numbers]].to_numpy(float)
+    a, b = (_keyed(table, keys, numbers) for table in (recorded, here))
+    shared = a.index.intersection(b.index)
+    x, y = (table.loc[shared].to_numpy(float) for table in (a, b))
     equal = (x == y) | (np.isnan(x) & np.isnan(y))
     near = np.isclose(x, y, rtol=REPLAY_RTOL, atol=0.0) & ~equal
-    means_agree = _means_agree(shared.index, x, y, ~(equal | near)) if "seed" in keys else np.zeros_like(equal)
+    means_agree = _means_agree(shared, x, y, ~(equal | near)) if "seed" in keys else np.zeros_like(equal)
     outside = ~(equal | near | means_agree)
     found = [
-        Pair(
-            x[i, j], y[i, j], not outside[i, j], _where(shared.index[i], list(map(str, shared.index.names)), numbers[j])
-        )
+        Pair(x[i, j], y[i, j], not outside[i, j], _where(shared[i], list(map(str, shared.names)), numbers[j]))
         for i, j in np.argwhere(~(equal | near))
     ]
     return TableComparison(
@@ -176,8 +185,8 @@ def tables(recorded: pd.DataFrame, here: pd.DataFrame) -> TableComparison:
         within_tolerance=int(near.sum()),
         within_interval=int(means_agree.sum()),
         outside=int(outside.sum()),
-        missing=int((in_r & ~in_h).sum()),
-        extra=int((in_h & ~in_r).sum()),
+        missing=len(a) - len(shared),
+        extra=len(b) - len(shared),
         differing=sorted(found, key=lambda pair: (pair.within, -pair.relative))[:_SHOWN],
     )
 
@@ -219,5 +228,6 @@ def _means_agree(index: Any, x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -
 
 
 def _where(key: Any, names: Sequence[str], column: str) -> str:
-    at = ", ".join(f"{name} {part}" for name, part in zip(names, key, strict=True) if name != "row" or part)
+    parts = key if isinstance(key, tuple) else (key,)
+    at = ", ".join(f"{name} {part}" for name, part in zip(names, parts, strict=True) if name != "row" or part)
     return f"{column} at {at}" if at else column

@@ -18,9 +18,8 @@ from typing import Any
 
 import torch
 from nbformat import NotebookNode
-from threadpoolctl import threadpool_limits
 
-from advsmooth import claims, pages
+from advsmooth import claims, pages, settings
 from advsmooth.pages import Page
 from advsmooth.records import versions, write_atomically
 
@@ -33,7 +32,7 @@ class Execution:
 
     Attributes:
         page: its key.
-        threads: of the processor, a kernel; ``None`` where it was left to the libraries or is not known.
+        threads: it computed in; ``None`` where that is not known.
         seconds: wall time.
         sections: the verdicts and the findings, as :meth:`advsmooth.claims.Verdict.to_dict` writes them.
         evidence: claim or name of the findings -> check -> label -> the unrounded number; empty if it is not known,
@@ -50,9 +49,16 @@ class Execution:
 
 
 def execute(
-    page: Page, folder: Path, parameters: Mapping[str, Any] | None = None, threads: int | None = 1
+    page: Page, folder: Path, parameters: Mapping[str, Any] | None = None, threads: int = 1, offered: int | None = None
 ) -> Execution:
     """Execute a page and keep what it says; its records go to ``folder/recorded``, what it caches to ``folder/cache``.
+
+    Args:
+        page: the page.
+        folder: of this execution alone.
+        parameters: of the page.
+        threads: in which it computes.
+        offered: threads that the libraries would use if the page did not decide; ``threads`` if not given.
 
     Raises:
         PageError: if it did not run.
@@ -64,7 +70,8 @@ def execute(
         "ADVSMOOTH_RECORDED": str(folder / "recorded"),
         "ADVSMOOTH_CACHE": str(folder / "cache"),
         "ADVSMOOTH_EVIDENCE": str(evidence),
-        **({name: str(threads) for name in _THREADS} if threads else {}),
+        "ADVSMOOTH_THREADS": str(threads),
+        **{name: str(offered or threads) for name in _THREADS},
     }
     started = time.perf_counter()
     with environment(variables):
@@ -121,14 +128,13 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def computing_threads(threads: int) -> Iterator[None]:
-    """Compute with so many threads in this process, PyTorch and the linear algebra of NumPy alike."""
+    """Compute in so many threads in this process, and in as many as before afterwards."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    settings.use_threads(threads)
     try:
-        with threadpool_limits(threads):
-            yield
+        yield
     finally:
-        torch.set_num_threads(before)
+        settings.use_threads(before)
 
 
 def kept(path: Path, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

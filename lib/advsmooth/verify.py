@@ -36,7 +36,7 @@ from advsmooth.certificate import (
 from advsmooth.data import DataError
 from advsmooth.execution import Execution
 from advsmooth.pages import Page
-from advsmooth.places import CLAIMS, LOCK, RECORDED, ROOT
+from advsmooth.places import CLAIMS, LOCK, NOTEBOOKS, RECORDED, ROOT
 
 CERTIFICATES = ROOT / "_build" / "certificates"
 """Where certificates go; what an interrupted verification goes on from lies in ``.work`` there."""
@@ -147,14 +147,12 @@ def _free(folder: Path, stem: str) -> Path:
 
 def here(scale: str, threads: int | None, jobs: int, load_before: float) -> certificate.Here:
     """Where and from what a certificate is made."""
-    code = {name: value for page in pages.every() for name, value in page.code().items()}
-    ledger = b"".join(path.read_bytes() for path in sorted(CLAIMS.glob("*.yml")))
     on_gpu = settings.SCALES.index(scale) >= settings.SCALES.index("gpu") and torch.cuda.is_available()
     return certificate.Here(
         commit=records.commit(),
-        code=hashlib.sha256(repr(sorted(code.items())).encode()).hexdigest(),
-        lock=hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.exists() else "",
-        ledger=hashlib.sha256(ledger).hexdigest(),
+        code=_sha256(*(ROOT / "lib").rglob("*.py"), *NOTEBOOKS.glob("*/*.py")),
+        lock=_sha256(LOCK),
+        ledger=_sha256(*CLAIMS.glob("*.yml")),
         versions=records.versions(),
         device=records.device_name("cuda" if on_gpu else "cpu"),
         processor=processor(),
@@ -166,6 +164,15 @@ def here(scale: str, threads: int | None, jobs: int, load_before: float) -> cert
         load_before=round(load_before, 2),
         load_after=round(os.getloadavg()[0], 2),
     )
+
+
+def _sha256(*paths: Path) -> str:
+    """Of the names and contents of files; one that is not there counts as empty."""
+    found = hashlib.sha256()
+    for path in sorted(paths):
+        content = path.read_bytes() if path.exists() else b""
+        found.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return found.hexdigest()
 
 
 def processor() -> str:
@@ -303,6 +310,9 @@ def _record(path: Path, made: Path) -> RecordResult:
     except DataError as error:
         why = f"the replay needs data that is not here ({error})"
         return RecordResult(**about, state="differs" if rows else "unknown", why=words if rows else why)
+    except (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        why = f"its replay did not run ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        return RecordResult(**about, state="differs", why=why)
     metrics = record.replay.metrics
     numbers = [_replayed(name, metrics.get(name), found.get(name), tolerance) for name in {**metrics, **found}]
     wrong = [number for number in numbers if not number.within]
