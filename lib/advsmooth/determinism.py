@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from advsmooth import comparison, execution, pages, plotting, records, verify
@@ -127,20 +128,26 @@ def _numbers(said: Execution) -> Iterator[tuple[str, float]]:
 def figure(table: Path = TABLE, output: Path = FIGURE) -> None:
     """Draw the largest relative difference of each page that has one, two threads against one, on a log axis."""
     measured = pd.read_csv(table)
-    rows = measured[(measured["threads"] == 2) & (measured["largest relative difference"] > 0)]
-    rows = rows.sort_values("largest relative difference")
-    equal = int((measured["threads"] == 2).sum()) - len(rows)
+    two = measured[measured["threads"] == 2]
+    rows = two[two["differ"] > 0].sort_values("largest relative difference")
+    others = two[two["differ"] == 0]
     with plt.rc_context():
         plotting.use_theme()
         fig, ax = plt.subplots(figsize=(plotting.WIDTH, 1.4 + 0.24 * len(rows)))
-        ax.hlines(rows["page"], _LEFT, rows["largest relative difference"], color=plotting.GREY, linewidth=1)
-        ax.plot(rows["largest relative difference"], rows["page"], "o", color=plotting.BLUE)
+        ax.hlines(range(len(rows)), _LEFT, rows["largest relative difference"], color=plotting.GREY, linewidth=1)
+        for same, face, words in ((True, "white", "the same text"), (False, plotting.BLUE, "another text")):
+            at = np.flatnonzero(rows["same text"] == same)
+            far = rows["largest relative difference"].iloc[at]
+            ax.plot(far, at, "o", color=plotting.BLUE, mfc=face, label=f"prints {words}")
+        ax.set_yticks(range(len(rows)), rows["page"])
         for x, style, words in _MARKS:
             ax.axvline(x, color=plotting.INK, linestyle=style, linewidth=1)
             ax.annotate(words, (x, len(rows) - 0.4), xytext=(3, 0), textcoords="offset points", fontsize=8)
         ax.set(xscale="log", xlim=(_LEFT, 1), ylim=(-0.7, len(rows) + 0.5))
         plotting.label(ax, "", "largest relative difference of a number, two threads against one", "")
-        note = f"{equal} more pages: no number differs; quick scale; one execution with each number of threads"
+        ax.legend(loc="lower right")
+        tables = int((~others["same text"]).sum())
+        note = f"{len(others)} more pages: no number of a check differs ({tables} print other tables); quick scale"
         fig.supxlabel(note, x=0.995, ha="right", fontsize=8, color=plotting.GREY)
         fig.savefig(output, format="svg", metadata={"Date": None, "Creator": None})
         plt.close(fig)
