@@ -14,7 +14,7 @@ ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SITE = _build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help env book execute html test unit outputs soak lint run bench lock clean
+.PHONY: help env book execute html test unit outputs soak lint run verify bench lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,10 @@ lint: env  ## ruff and mypy
 run: env  ## one page with other parameters: make run NB=<paper>/<topic> SCALE=cpu P="seed=3 eps=8/255"
 	@$(if $(NB),,echo 'make run: NB is not set; say which page, such as NB=finlay2018/dataset_lipschitz' >&2; exit 2)
 	@$(PY) -m advsmooth run $(NB) $(if $(SCALE),scale=$(SCALE)) $(P)
+
+verify: env  ## execute pages again, compare, write a certificate: make verify NB=all SCALE=quick BY="Name <address>"
+	@$(if $(NB),,echo 'make verify: NB is not set; say which: <paper>/<topic>, <paper> or all, such as NB=finlay2018/dataset_lipschitz' >&2; exit 2)
+	@$(ONE_THREAD) $(PY) -m advsmooth verify $(NB) $(P) $(if $(SCALE),--scale $(SCALE)) --jobs $(JOBS) $(if $(BY),--signed-off "$(BY)")
 
 bench: env  ## measure speed and memory against peers and floors, into data/benchmarks
 	$(PY) tests/benchmarks/run.py

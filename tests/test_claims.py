@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +160,21 @@ def test_the_report_can_be_read_back_from_the_outputs_of_a_notebook():
         (DEFINITION, "defined", []),
     ]
     assert "verdict-reproduced" in bundle["text/html"]
+
+
+def test_the_unrounded_evidence_goes_to_the_file_that_is_named_and_changes_nothing_shown(tmp_path, monkeypatch):
+    one = Check("a", "a sentence", True, {"third": 1 / 3, "seeds": np.int64(3), "shown": "3 of 4"}, "n = 3", "equal")
+    parts = (
+        claims.verdict(THEOREM, [one]),
+        claims.findings("liu2020-elsewhere", "Another source", [check(A, True, "b")]),
+    )
+    plain = claims.report(*parts)._repr_mimebundle_()
+    monkeypatch.setenv("ADVSMOOTH_EVIDENCE", str(tmp_path / "evidence.json"))
+    assert claims.report(*parts)._repr_mimebundle_() == plain
+    assert json.loads((tmp_path / "evidence.json").read_text()) == {
+        THEOREM: {"a": {"third": 1 / 3, "seeds": 3, "shown": "3 of 4"}},
+        "liu2020-elsewhere": {"b": {"number": 1.23456}},
+    }
 
 
 def test_findings_are_reported_beside_verdicts_and_are_none():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from advsmooth import data, records, settings
+from advsmooth import data, places, records, settings
 
 PAGE = "finlay2018/dataset_lipschitz"
 FUNCTION = "advsmooth.analysis.lipschitz:replay"
@@ -231,3 +231,22 @@ def test_the_version_of_code_is_that_of_all_it_imports(monkeypatch):
     records.code_version.cache_clear()
     assert theirs != records.code_version("advsmooth.data")  # it imports settings
     assert mine == records.code_version("advsmooth.places")
+
+
+def test_a_run_that_writes_elsewhere_sees_its_own_record_in_place_of_the_stored_one(saved, cfg, tmp_path, monkeypatch):
+    stored, own = saved.parents[1], tmp_path / "own"
+    monkeypatch.setattr(records, "RECORDED", stored)
+    monkeypatch.setattr(places, "RECORDED", stored)
+    monkeypatch.setenv("ADVSMOOTH_RECORDED", str(own))
+    before = saved.read_bytes()
+    assert [record.table.loss.tolist() for record in records.every(PAGE)] == [[1.5, 0.123456789]]
+    for label in (None, "cpu-more"):
+        records.save(
+            PAGE, pd.DataFrame({"loss": [7.0]}), cfg=cfg, data=[], cost={}, function=FUNCTION, arguments=ARGUMENTS,
+            label=label,
+        )  # fmt: skip
+    assert [record.table.loss.tolist() for record in records.every(PAGE)] == [[7.0], [7.0]], "one replaced, one added"
+    assert records.newest(PAGE).table.loss.tolist() == [7.0]
+    assert saved.read_bytes() == before
+    monkeypatch.delenv("ADVSMOOTH_RECORDED")
+    assert [record.table.loss.tolist() for record in records.every(PAGE)] == [[1.5, 0.123456789]]

@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import pytest
+import threadpoolctl
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,3 +169,17 @@ def test_generators_are_fresh_and_seeds_count_up():
     assert settings.seeds(4, 3) == [4, 5, 6]
     with pytest.raises(settings.SettingsError):
         settings.generator(-1)
+
+
+@pytest.mark.parametrize(("scale", "wanted", "threads"), [("quick", "", 1), ("quick", "2", 2), ("cpu", "2", 3)])
+def test_quick_computes_in_one_thread_whatever_the_machine_offers(scale, wanted, threads, monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("ADVSMOOTH_THREADS", wanted)
+    try:
+        settings.use_threads(3)
+        settings.resolve({"scale": scale, "seed": 0, "n": None}, n=settings.count(quick=1, cpu=2))
+        assert torch.get_num_threads() == threads
+        pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+        assert set(pools) <= {threads}
+    finally:
+        settings.use_threads(before)

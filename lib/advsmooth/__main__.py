@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from advsmooth import pages
@@ -40,6 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="execute one page with other parameters; the stored outputs stay")
     run.add_argument("page", help="<paper>/<topic>")
     run.add_argument("parameters", nargs="*", help="name=value, such as scale=cpu seed=3")
+    verify = commands.add_parser(
+        "verify", help="execute pages again, compare with all that is stored, write a certificate"
+    )
+    verify.add_argument("what", help="<paper>/<topic>, <paper> or all")
+    verify.add_argument("parameters", nargs="*", help="name=value, such as seed=3")
+    verify.add_argument("--scale", default="quick", help="quick (default), cpu, gpu or paper")
+    verify.add_argument("--threads", type=int, default=1, help="threads of the processor a page (default 1)")
+    verify.add_argument("--jobs", type=int, default=1, help="pages executed at the same time (default 1)")
+    verify.add_argument("--signed-off", default="", metavar="'NAME <ADDRESS>'", help="who answers for the certificate")
+    verify.add_argument("--output", type=Path, help="folder of the certificate (default _build/certificates)")
+    compare = commands.add_parser("compare", help="say what two certificates agree on and where they differ")
+    compare.add_argument("certificates", nargs=2, type=Path, metavar="CERTIFICATE.json")
+    determinism = commands.add_parser("determinism", help="execute every page again and again, and write what differs")
+    determinism.add_argument("--jobs", type=int, default=1, help="pages executed at the same time (default 1)")
     commands.add_parser("list", help="list the pages and what they say")
     commands.add_parser("scoreboard", help="write the scoreboard page from what the executed pages say")
     commands.add_parser("errata", help="write the first page of the errata from what the executed pages show")
@@ -52,9 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         return _COMMANDS[chosen.command](chosen)
-    except (
-        BrokenPipeError
-    ):  # `advsmooth list | head -1`: nobody reads on, and the end of the program shall not write either
+    except BrokenPipeError:  # as in `advsmooth list | head -1`: nobody reads on, so nothing more shall be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, pages.PageError) as error:
@@ -90,6 +103,46 @@ def _run(chosen: argparse.Namespace) -> int:
     write_atomically(output, nbformat.writes(pages.run(page, unfinished, parameters)) + "\n")
     unfinished.unlink()
     print(f"written to {output.relative_to(ROOT)}")
+    return 0
+
+
+def _verify(chosen: argparse.Namespace) -> int:
+    from advsmooth import verify
+    from advsmooth.settings import parse_arguments
+
+    made, path = verify.verify(
+        chosen.what,
+        scale=chosen.scale,
+        parameters=parse_arguments(chosen.parameters),
+        threads=chosen.threads,
+        jobs=chosen.jobs,
+        signed_off=chosen.signed_off,
+        folder=chosen.output or verify.CERTIFICATES,
+    )
+    for page in made.pages:
+        for reason in page.reasons:
+            print(f"{page.page}: {reason}")
+    print(f"{made.outcome}: written to {path} and, to read, {path.with_suffix('.html').name}")
+    return 0 if made.outcome == "confirmed" else 1
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    from advsmooth import certificate
+
+    a, b = (certificate.read(path) for path in chosen.certificates)
+    said, disagree = certificate.compare(a, b)
+    print(f"A: {chosen.certificates[0].name}, signed off by {a.signed_off or 'nobody'}, {a.date[:10]}")
+    print(f"B: {chosen.certificates[1].name}, signed off by {b.signed_off or 'nobody'}, {b.date[:10]}")
+    print(*said, sep="\n")
+    print(*(f"DIFFERS {line}" for line in disagree), sep="\n", end="\n" if disagree else "")
+    print(f"they disagree on {len(disagree)} points" if disagree else "they agree")
+    return 1 if disagree else 0
+
+
+def _determinism(chosen: argparse.Namespace) -> int:
+    from advsmooth import determinism
+
+    print(determinism.write(jobs=chosen.jobs))
     return 0
 
 
@@ -164,6 +217,9 @@ def _download(chosen: argparse.Namespace) -> int:
 _COMMANDS = {
     "execute": _execute,
     "run": _run,
+    "verify": _verify,
+    "compare": _compare,
+    "determinism": _determinism,
     "list": _list,
     "scoreboard": _scoreboard,
     "errata": _errata,

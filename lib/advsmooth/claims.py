@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from advsmooth import plain_yaml
 from advsmooth.checks import Check
-from advsmooth.places import CLAIMS
+from advsmooth.places import CLAIMS, evidence_file
 from advsmooth.refusals import Refusal, quoted
 
 Kind = Literal["theorem", "lemma", "proposition", "corollary", "algorithm", "figure", "table", "definition"]
@@ -403,10 +404,31 @@ class Report:
     def __repr__(self) -> str:
         return "\n\n".join(repr(part) for part in self.parts)
 
+    def evidence(self) -> dict[str, dict[str, dict[str, float | int | str]]]:
+        """The evidence, unrounded: claim or name of the findings -> check -> label -> number or text."""
+        return {
+            part.claim.id if isinstance(part, Verdict) else part.name: {
+                check.name: {label: _plain(value) for label, value in check.evidence.items()} for check in part.checks
+            }
+            for part in self.parts
+        }
+
+
+def _plain(value: Any) -> float | int | str:
+    if isinstance(value, bool | str):
+        return str(value)
+    return int(value) if isinstance(value, int | np.integer) else float(value)
+
 
 def report(*parts: Verdict | Findings) -> Report:
-    """Show the verdicts and findings of a page, as cards and as text. The plain script prints the text."""
+    """Show the verdicts and findings of a page, as cards and as text. The plain script prints the text.
+
+    What is shown is rounded, so that a stored page is the same on other processors. Whoever compares the last digits
+    names a file in ``$ADVSMOOTH_EVIDENCE``, and the unrounded evidence is written there.
+    """
     shown = Report(parts)
+    if path := evidence_file():
+        path.write_text(json.dumps(shown.evidence()), encoding="utf-8")
     try:
         get_ipython  # type: ignore[name-defined]  # noqa: B018
     except NameError:

@@ -29,6 +29,7 @@ from advsmooth import claims, lifeline
 from advsmooth.atomic import write_atomically
 from advsmooth.journal import Journal
 from advsmooth.places import NOTEBOOKS, ROOT
+from advsmooth.records import code_hashes, imports
 from advsmooth.refusals import in_one_line, one_line, quoted
 
 RUNS = ROOT / "_build" / "runs"
@@ -42,6 +43,10 @@ _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 class PageError(RuntimeError):
     """A page does not exist, or did not run; the message is one line for a refusal, else the traceback."""
+
+
+class RefusalError(PageError):
+    """A page refused what it was asked for: a parameter, a scale, a data set or a GPU that is not here; one line."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,11 @@ class Page:
         Those of the house (checks, settings, plotting and the like, which every page has) are left out.
         """
         return sorted(_used(ast.parse(self.script.read_text(encoding="utf-8"))))
+
+    def code(self) -> dict[str, str]:
+        """SHA-256 of the ``.py`` and of every module of this library that it needs."""
+        source = self.script.read_text(encoding="utf-8")
+        return {self.key: hashlib.sha256(source.encode()).hexdigest(), **code_hashes(*imports(source))}
 
     def verdicts(self) -> list[dict[str, Any]]:
         """What the executed page says of each of its claims (see :meth:`advsmooth.claims.Verdict.to_dict`)."""
@@ -162,8 +172,8 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
         parameters: injected after the parameters cell; none for the presets of ``quick``.
 
     Raises:
-        PageError: if a cell raised or the kernel died; one line if the page refused a parameter or a data set, or could
-            not read or write a file.
+        PageError: if a cell raised or the kernel died; one line if it could not read or write a file. A
+            :class:`RefusalError`, in one line, if the page refused a parameter or a data set.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -187,7 +197,9 @@ def run(page: Page, output: Path, parameters: Mapping[str, Any] | None = None) -
                 extra_arguments=["--log-level=CRITICAL"],
             )
         except PapermillExecutionError as error:
-            if len(error.traceback) == 1 or _from_outside(error.ename):  # a refusal renders itself as one line
+            if len(error.traceback) == 1:  # a refusal renders itself as one line
+                raise RefusalError(one_line(f"{page.key}: {error.ename}: {error.evalue}")) from None
+            if _from_outside(error.ename):
                 raise PageError(one_line(f"{page.key}: {error.ename}: {error.evalue}")) from None
             raise PageError(f"{page.key}: {error}") from None
         except DeadKernelError:

@@ -39,7 +39,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from advsmooth import devices
 from advsmooth.atomic import write_atomically
 from advsmooth.data import Dataset
-from advsmooth.places import LOCK, RECORDED, ROOT
+from advsmooth.places import LOCK, RECORDED, ROOT, records_written
 from advsmooth.refusals import Refusal, one_line, quoted
 from advsmooth.settings import SCALES, Settings
 
@@ -207,7 +207,7 @@ def save(
     function: str,
     arguments: Mapping[str, Any],
     label: str | None = None,
-    folder: Path = RECORDED,
+    folder: Path | None = None,
 ) -> Path:
     """Write a record; its two files appear whole, or not at all.
 
@@ -224,7 +224,7 @@ def save(
         function: the replay, ``"module:name"``; it is run here once more to store what it gives.
         arguments: keyword arguments of the replay.
         label: tells records of one page and scale apart; the scale if not given.
-        folder: where records lie; another one in tests.
+        folder: where to write; :func:`advsmooth.places.records_written` if not given.
 
     Returns:
         The path of the JSON file.
@@ -233,7 +233,7 @@ def save(
         RecordError: if the replay fails; the message says where the table is.
     """
     label = label or cfg.scale
-    path = folder / page.split("/")[0] / f"{page.split('/')[1]}.{label}.json"
+    path = (folder or records_written()) / page.split("/")[0] / f"{page.split('/')[1]}.{label}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = table.to_csv(index=False, float_format="%.10g")
     waiting = {suffix: path.with_suffix(f"{suffix}.pending") for suffix in (".csv", ".json")}
@@ -251,7 +251,7 @@ def save(
         "label": label,
         "scale": cfg.scale,
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "parameters": dict(cfg.values),
         "data": [dataset.describe() for dataset in data],
         "code": code_hashes(function.partition(":")[0]),
@@ -349,7 +349,7 @@ def _refused(path: Path, why: str) -> RecordError:
     return RecordError(f"record {path.stem!r}: {why}; record it again")
 
 
-def newest(page: str, scale: str | None = None, *, folder: Path = RECORDED) -> Record | None:
+def newest(page: str, scale: str | None = None, *, folder: Path | None = None) -> Record | None:
     """The newest record of a page, at one scale or at any; ``None`` if there is none."""
     if scale is not None and scale not in SCALES:
         raise RecordError(f"scale={scale!r}: allowed is {', '.join(SCALES)}")
@@ -357,10 +357,16 @@ def newest(page: str, scale: str | None = None, *, folder: Path = RECORDED) -> R
     return max(found, key=lambda record: record.provenance["date"], default=None)
 
 
-def every(page: str | None = None, *, folder: Path = RECORDED) -> list[Record]:
-    """All records, or all of one page."""
-    paths = sorted(folder.glob("*/*.json")) if page is None else sorted(folder.glob(f"{page}.*.json"))
-    return [read(path) for path in paths]
+def every(page: str | None = None, *, folder: Path | None = None) -> list[Record]:
+    """All records, or all of one page: those of one folder, or as a run sees them.
+
+    A run sees the stored records, and in place of them those it has written elsewhere under the same name, so that a
+    page judges by what it has just measured wherever that is kept.
+    """
+    pattern = "*/*.json" if page is None else f"{page}.*.json"
+    folders = [folder] if folder else [RECORDED, records_written()]
+    found = {path.relative_to(base): path for base in folders for path in base.glob(pattern)}
+    return [read(found[name]) for name in sorted(found)]
 
 
 def status(record: Record) -> tuple[str, str]:
@@ -379,19 +385,24 @@ def status(record: Record) -> tuple[str, str]:
         again = replay.run()
     except DataError as error:
         return "unknown", f"the code has changed and the replay needs data that is not here ({error})"
-    # Another number of threads adds up in another order, as another device does.
-    here = (versions(), device_name("cpu"), torch.get_num_threads())
-    same = (record.provenance["versions"], record.provenance["device"], record.provenance.get("threads", 1)) == here
-    rtol = 0.0 if same else REPLAY_RTOL
+    rtol = replay_tolerance(record)
     for name, recorded in replay.metrics.items():
         if name not in again or not np.isclose(again[name], recorded, rtol=rtol, atol=0.0):
             return "stale", f"replay gives {name} = {again.get(name)}, recorded {recorded}"
     return "current", "the code has changed and the replay gives the recorded numbers"
 
 
-def code_hashes(module: str) -> dict[str, str]:
-    """SHA-256 of a module of this library and of those of the library it imports, comments included."""
-    return {name: hashlib.sha256(source.encode()).hexdigest() for name, source in _sources([module]).items()}
+def replay_tolerance(record: Record) -> float:
+    """The relative difference that a replay here may show: none on the device, versions and threads of the record."""
+    # Another number of threads adds up in another order, as another device does.
+    here = (versions(), device_name("cpu"), torch.get_num_threads())
+    same = (record.provenance["versions"], record.provenance["device"], record.provenance.get("threads", 1)) == here
+    return 0.0 if same else REPLAY_RTOL
+
+
+def code_hashes(*modules: str) -> dict[str, str]:
+    """SHA-256 of modules of this library and of those of the library they import, comments included."""
+    return {name: hashlib.sha256(source.encode()).hexdigest() for name, source in _sources(modules).items()}
 
 
 @functools.cache
@@ -461,7 +472,7 @@ def _sha256(path: Path) -> str:
 
 
 @functools.cache
-def _commit() -> str:
+def commit() -> str:
     """The commit the code was at, with ``+`` if the checkout held changes; empty outside git."""
 
     def git(*arguments: str) -> str:

@@ -81,7 +81,7 @@ def provenance(device: str, sizes: Sizes, load: float, seconds: float) -> dict[s
     """How the rows of one benchmark came about; it names no path and no host."""
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "commit": records._commit(),
+        "commit": records.commit(),
         "device": records.device_name(device),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
