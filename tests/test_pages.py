@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from advsmooth import __main__ as command
-from advsmooth import pages
+from advsmooth import journal, pages
 from advsmooth.pages import Page, PageError
 
 SAMPLE = "finlay2018/dataset_lipschitz"
@@ -37,6 +37,7 @@ print(cfg.scale, cfg.seed, cfg.n)
 def page(tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "NOTEBOOKS", tmp_path)
     monkeypatch.setattr(pages, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(journal, "FOLDER", tmp_path / "passes")
     (tmp_path / "x2020").mkdir()
     made = Page("x2020/topic")
     made.script.write_text(SCRIPT)
