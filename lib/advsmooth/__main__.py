@@ -50,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     download.add_argument("dataset")
     chosen = parser.parse_args(arguments)
     try:
-        return _COMMANDS[chosen.command](chosen)
-    except (
-        BrokenPipeError
-    ):  # `advsmooth list | head -1`: nobody reads on, and the end of the program shall not write either
+        status = _COMMANDS[chosen.command](chosen)
+        sys.stdout.flush()  # here, not at the very end, where nobody could answer for a closed pipe or a full disk
+        return status
+    except BrokenPipeError:  # `advsmooth list | head -1`: nobody reads on, so the end of the program must not write
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, pages.PageError) as error:
