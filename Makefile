@@ -4,6 +4,7 @@ VENV ?= .venv
 # SYSTEM=1 uses the Python environment that is active (conda, a container) instead of making one.
 SYSTEM ?=
 JOBS ?= 2
+SECONDS ?= 60
 SCALE ?=
 ROUNDS ?= 20
 P ?=
@@ -14,7 +15,7 @@ ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 SITE = _build/html/index.html
 
 .DEFAULT_GOAL := help
-.PHONY: help env book execute html test unit outputs soak lint run verify bench lock clean
+.PHONY: help env book execute html test unit outputs soak lint run verify bench audit fuzz lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +59,12 @@ verify: env  ## execute pages again, compare, write a certificate: make verify N
 
 bench: env  ## measure speed and memory against peers and floors, into data/benchmarks
 	$(PY) tests/benchmarks/run.py
+
+audit: env  ## write data/licences.csv: the licence of every package of the lock
+	$(PY) tools/licences.py
+
+fuzz: env  ## look for input that breaks a parser, SECONDS=60 for each
+	$(PY) tests/fuzz/run.py --seconds $(SECONDS)
 
 lock: env  ## renew requirements.lock from pyproject.toml
 	$(PY) -m uv pip compile pyproject.toml --extra book --extra test --extra lock --extra bench --extra cluster --extra fuzz --extra audit --universal --python-version 3.11 \

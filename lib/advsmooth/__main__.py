@@ -66,8 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     download.add_argument("dataset")
     chosen = parser.parse_args(arguments)
     try:
-        return _COMMANDS[chosen.command](chosen)
-    except BrokenPipeError:  # as in `advsmooth list | head -1`: nobody reads on, so nothing more shall be written
+        status = _COMMANDS[chosen.command](chosen)
+        sys.stdout.flush()  # here, not at the very end, where nobody could answer for a closed pipe or a full disk
+        return status
+    except BrokenPipeError:  # `advsmooth list | head -1`: nobody reads on, so the end of the program must not write
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, pages.PageError) as error:
