@@ -1,6 +1,7 @@
 """A download that is killed is continued, and no part of it is ever taken for the data."""
 
 import functools
+import gzip
 import http.server
 import threading
 import time
@@ -84,6 +85,19 @@ def test_what_an_older_kill_cut_is_fetched_again(tmp_path, address, monkeypatch)
     with pytest.raises(data.DataError, match="corrupt"):
         data.load("fashionmnist", "test")
     assert data.load("fashionmnist").checksum == whole.checksum, "the other split is whole"
+    assert len(data.load("fashionmnist", "test", download=True)) == download_set.N
+
+
+def test_archives_that_arrived_are_kept_and_unpacked_again(tmp_path, monkeypatch):
+    """A kill while the last file is unpacked: torchvision would take it for whole, because it is there."""
+    raw = tmp_path / "data" / ".fashionmnist.download" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    download_set.write_archives(raw)
+    for name in download_set.NAMES:
+        (raw / name).write_bytes(gzip.decompress((raw / f"{name}.gz").read_bytes())[: 5000 if "t10k" in name else None])
+    for patch in download_set.small(raw, "http://127.0.0.1:9/"):  # there is no server
+        monkeypatch.setattr(*patch)
+    monkeypatch.setenv("ADVSMOOTH_DATA", str(tmp_path / "data"))
     assert len(data.load("fashionmnist", "test", download=True)) == download_set.N
 
 
