@@ -40,7 +40,7 @@ class Program:
         return self._ask("called_once", arguments)
 
     def killed_until_it_ends(
-        self, *arguments: object, seed: int, within: float, kills: int = 1000, group: bool = False
+        self, *arguments: object, seed: int, within: float, kills: int = 100, group: bool = False
     ) -> int:
         """Call it and kill it, again and again, until a call ends; how many were killed.
 
