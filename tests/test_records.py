@@ -126,6 +126,24 @@ def test_a_replay_without_its_data_is_unknown_not_current(saved, monkeypatch, tm
     assert records.status(records.read(saved))[0] == "unknown"
 
 
+def test_a_csv_cut_off_anywhere_is_noticed(saved):
+    path = saved.with_suffix(".csv")
+    whole = path.read_text()
+    for end in range(len(whole)):
+        path.write_text(whole[:end])
+        with pytest.raises(records.RecordError):
+            records.read(saved)
+    path.write_text(whole)
+    assert len(records.read(saved).table) == 2
+
+
+def test_a_record_from_before_the_checksum_is_read(saved):
+    about = json.loads(saved.read_text())
+    del about["table"]
+    saved.write_text(json.dumps(about))
+    assert len(records.read(saved).table) == 2
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
@@ -137,6 +155,17 @@ def test_a_replay_without_its_data_is_unknown_not_current(saved, monkeypatch, tm
         (lambda path: path.with_suffix(".csv").write_text("epoch\n1\n"), "its table is not the one"),
         (lambda path: edit(path, columns=["epoch", "time"]), "column 'time' is missing"),
         (lambda path: edit(path, replay=None), "replay"),
+        (lambda path: path.with_suffix(".csv").write_text("epoch,loss,loss\n1,2,3\n"), "other columns"),
+        (lambda path: path.with_suffix(".csv").write_text("loss,epoch\n1,2\n"), "other columns"),
+        (lambda path: path.with_suffix(".csv").write_text("epoch,loss\n1,2\n1\n"), "cut off"),
+        (lambda path: path.with_suffix(".csv").write_text("epoch,loss\n1,2,3\n"), "cut off"),
+        (lambda path: path.with_suffix(".csv").write_text("epoch,loss\n1,2\n"), "not the one that was recorded"),
+        (lambda path: path.write_text("[" * 100_000), "not readable"),
+        (lambda path: path.write_text("9" * 5000), "not readable"),
+        (lambda path: edit(path, columns=3), "columns: Input should be a valid list"),
+        (lambda path: edit(path, scale="huge"), "scale: Input should be"),
+        (lambda path: edit(path, cost={"wall_s": "long"}), "cost.wall_s"),
+        (lambda path: edit(path, data=[{"name": "x"}]), "provenance lacks 'data.0.split'"),
         (lambda path: path.write_text(json.dumps({"page": "x"})), "provenance lacks 'label'"),
     ],
 )
@@ -146,6 +175,44 @@ def test_a_harmed_record_is_refused_in_one_line(saved, harm, words):
         records.read(saved)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "advsmooth.__main__:main",
+        "advsmooth.pages:run",
+        "advsmooth.records:write_atomically",
+        "advsmooth.data:load",
+        "advsmooth.records:subprocess.run",
+        "advsmooth.replays:data",  # a module it imports
+        "advsmooth.replays:__builtins__",
+        "advsmooth.nowhere:replay",
+        "advsmooth.analysis.lipschitz:replay_of_nothing",
+        "advsmooth../../tmp/evil:replay",
+        "advsmooth_evil:replay",
+        "os:replay",
+        "advsmooth.analysis.lipschitz:replay\n",
+        "",
+    ],
+)
+def test_a_record_cannot_name_another_function(saved, function):
+    """A record may come from anyone: it must not have us write, download or execute."""
+    edit(saved, code={}, replay={"function": function, "arguments": {}, "metrics": {}})
+    with pytest.raises(records.RecordError) as refusal:
+        records.status(records.read(saved))
+    assert str(refusal.value).isprintable()
+
+
+def test_a_replay_takes_only_its_own_arguments(saved):
+    edit(saved, code={}, replay={"function": FUNCTION, "arguments": {"path": "/etc/passwd"}, "metrics": {}})
+    with pytest.raises(records.RecordError, match="argument"):
+        records.status(records.read(saved))
+
+
+def test_every_replay_of_the_book_may_be_called():
+    for record in records.every():
+        records.require_replay(record.replay.function)
 
 
 def test_a_replay_outside_the_library_is_not_called(saved):

@@ -40,7 +40,7 @@ def quoted(value: object, longest: int = 120) -> str:
 def in_one_line(error: BaseException) -> str | None:
     """What the user is told of an error that is not a mistake of ours; ``None`` for one that is."""
     if isinstance(error, KeyboardInterrupt):
-        return "stopped; what was finished is kept, and the same command goes on from there"
+        return "stopped; what was finished is kept"
     if isinstance(error, Refusal):
         return f"{type(error).__name__}: {error}"
     if isinstance(error, OSError) and error.errno is not None:

@@ -58,6 +58,14 @@ def test_other_files_are_refused(tmp_path):
         checkpoints.read(path)
 
 
+@pytest.mark.parametrize("about", ["", "{", "[]", "null", "[" * 100_000, "9" * 5000])
+def test_a_header_that_is_not_an_object_is_refused(tmp_path, about):
+    path = tmp_path / "run.safetensors"
+    save_file({"a": torch.zeros(2)}, path, metadata={"format": checkpoints.FORMAT, "about": about})
+    with pytest.raises(CheckpointError, match="its header is not JSON.*delete it"):
+        checkpoints.read(path)
+
+
 KILLED_WHILE_WRITING = """
 import os, signal, sys, torch
 from pathlib import Path

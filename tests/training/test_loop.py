@@ -345,6 +345,32 @@ def test_a_checkpoint_of_another_run_is_refused_in_one_line(tmp_path, changes, m
         train(**arguments, checkpoint=path)
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda parts: parts["about"].pop("consumed"),
+        lambda parts: parts["about"].update(kept=[1]),
+        lambda parts: parts["about"].update(optimiser={"plain": {}, "groups": "none"}),
+        lambda parts: parts["about"]["columns"].update(steps=["nothing"]),
+        lambda parts: parts["tensors"].pop("order"),
+        lambda parts: parts["tensors"].pop(parts["weight"]),
+        lambda parts: parts["tensors"].update({parts["weight"]: torch.zeros(1)}),
+        lambda parts: parts["tensors"].update({"generators/x": torch.zeros(1)}),
+    ],
+)
+def test_a_checkpoint_whose_parts_do_not_fit_is_refused_in_one_line(tmp_path, harm):
+    path = tmp_path / "run.safetensors"
+    arguments = {"model": fcn(), "data": blobs(), "recipe": PLAIN, "seed": 0}
+    train(**arguments, checkpoint=path)
+    tensors, about = checkpoints.read(path)
+    weight = next(name for name in tensors if name.startswith("model/"))
+    harm({"tensors": tensors, "about": about, "weight": weight})
+    checkpoints.write(path, tensors, about)
+    with pytest.raises(CheckpointError, match="its parts do not fit.*delete it and train again") as refusal:
+        train(**arguments, checkpoint=path)
+    assert str(refusal.value).isprintable()
+
+
 def test_checkpoints_may_be_rarer():
     saved = []
 
