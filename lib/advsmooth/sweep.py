@@ -385,7 +385,7 @@ def _reach(address: str) -> None:
             answered = server.recv(9)[3:4] == b"\x04"  # the kind of frame with which every HTTP/2 server begins
     except (OSError, OverflowError):
         answered = False
-    if False:
+    if not answered:
         raise SweepError(
             f"address={address!r}: no Ray cluster answered there within {REACH_S} s; see `ray status`, or start one "
             "with `ray start --head`"
