@@ -93,6 +93,16 @@ def test_the_driver_is_killed_and_called_again(cluster, tmp_path, monkeypatch):
     same(found, sweep.run(calls.stays, grid, folder=None))
 
 
+def test_a_page_on_the_cluster_prints_nothing_more(cluster, monkeypatch):
+    """What Ray would write under a cell would be an output that differs from the stored one."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("RAY_ADDRESS", cluster)
+    source = "from advsmooth import sweep\nprint(sweep.spread(pow, [{'base': 2, 'exp': 3}]))"
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbclient.NotebookClient(page, timeout=LONG_S).execute()
+    assert page.cells[0].outputs == [{"output_type": "stream", "name": "stdout", "text": "[8]\n"}]
+
+
 def test_a_worker_is_killed_and_nothing_is_lost_or_done_twice(connected, tmp_path):
     hold, log, folder = tmp_path / "hold", str(tmp_path / "log"), tmp_path / "cache"
     hold.touch()

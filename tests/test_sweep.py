@@ -1,5 +1,6 @@
 """Grids of runs: order, cache, failures and refusals, in this process and in two."""
 
+import dataclasses
 import functools
 import importlib.util
 import io
@@ -8,7 +9,6 @@ import math
 import os
 import socket
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -119,7 +119,16 @@ def test_what_was_done_is_read_and_only_the_rest_is_done(tmp_path):
     assert calls.noted(log).count("7") == 1, "equal settings are done once"
 
 
-@dataclass(frozen=True)
+def test_other_data_are_not_taken_for_these(tmp_path):
+    log, folder = str(tmp_path / "log"), tmp_path / "cache"
+    half = dataclasses.replace(DIGITS, x=DIGITS.x / 2)  # of the same name, size and checksum
+    for images in (DIGITS, half, DIGITS, half):
+        table = sweep.run(calls.with_data, [{"k": 1, "log": log}], data={"images": images}, folder=folder)
+        assert table["sum"].tolist() == [images.x.double().sum().item()]
+    assert calls.noted(log) == ["1", "1"]
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     width: int
     seeds: tuple[int, ...]

@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -351,8 +352,10 @@ def _received(reference: Any) -> Mapping[str, Any]:
 def _connected(address: str) -> Iterator[Any]:
     """Ray, connected for the time of a sweep; a connection that is there already is used, and stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import: nothing is sent to Ray's makers
+    logging.getLogger("ray.widgets").setLevel(logging.CRITICAL)  # in a notebook it asks for packages that draw widgets
     try:
-        import ray
+        with warnings.catch_warnings(action="ignore"):  # and its progress bars do
+            import ray
     except ImportError:
         raise SweepError(
             f"address={address!r}: Ray is not installed; pip install -e '.[cluster]', or give no address "

@@ -32,6 +32,9 @@ class Sizes:
         evaluated: images of the large evaluation.
         training_batch: examples of a batch of CIFAR's size on a CPU; 128 on a GPU.
         width: width factor of the ResNet-18 trained on them; 16 is the usual one.
+        runs: in grids of tiny ones.
+        workers: processes that share a grid.
+        products_of_a_run: of matrices, in a run of that grid.
     """
 
     repetitions: int = 5
@@ -49,10 +52,13 @@ class Sizes:
     evaluated: int = 10_000
     training_batch: int = 16
     width: int = 16
+    runs: tuple[int, ...] = (1, 10, 100, 1000)
+    workers: tuple[int, ...] = (1, 2, 4)
+    products_of_a_run: int = 4000
 
 
 FULL = Sizes()
-TOY = Sizes(2, 0.0, 8, 2, 3, 2, 64, 1, 24, 2, 5, 200, 64, 2, 1)
+TOY = Sizes(2, 0.0, 8, 2, 3, 2, 64, 1, 24, 2, 5, 200, 64, 2, 1, (1, 3), (1, 2), 2)
 
 
 @dataclass(frozen=True)
@@ -117,14 +123,19 @@ def interleaved(
     device: str,
     shortest_s: float,
     clock: Callable[[], float] = time.perf_counter,
+    before: Mapping[str, Callable[[], Any]] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds of each candidate, measured in turn: A B C A B C ...
 
     What disturbs the machine for longer than a round disturbs them all. Every candidate runs once before the first
-    round, to warm up and to see how many calls a timed section needs.
+    round, to warm up and to see how many calls a timed section needs; what is given as ``before`` is called before each
+    timed section of its candidate and not timed.
     """
 
-    def timed(call: Callable[[], Any], calls: int) -> float:
+    def timed(name: str, calls: int) -> float:
+        call = candidates[name]
+        if before:
+            before[name]()
         _wait(device)
         started = clock()
         for _ in range(calls):
@@ -132,11 +143,11 @@ def interleaved(
         _wait(device)
         return (clock() - started) / calls
 
-    calls = {name: _calls(timed(call, 1), shortest_s) for name, call in candidates.items()}
+    calls = {name: _calls(timed(name, 1), shortest_s) for name in candidates}
     found: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repetitions):
-        for name, call in candidates.items():
-            found[name].append(timed(call, calls[name]))
+        for name in candidates:
+            found[name].append(timed(name, calls[name]))
     return found
 
 

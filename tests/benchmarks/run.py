@@ -31,10 +31,12 @@ from advsmooth import records
 from advsmooth.atomic import write_atomically
 from advsmooth.places import ROOT
 
-NAMES = ("pgd", "robust", "sweep", "cells", "curvature", "steps", "adversarial", "memory")
+NAMES = ("pgd", "robust", "sweep", "grids", "cells", "curvature", "steps", "adversarial", "memory")
 FOLDER = ROOT / "data" / "benchmarks"
 COLUMNS = [field.name for field in dataclasses.fields(Row)]
-PEERS = ("foolbox", "pyhessian")
+PEERS = ("foolbox", "pyhessian", "joblib", "ray")
+APART = ("grids",)
+"""Benchmarks whose rows fill tables and pictures of their own."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,8 +59,9 @@ def main(arguments: Sequence[str]) -> int:
     sizes, folder = measure.TOY if given.toy else measure.FULL, given.out or FOLDER
     failed = 0
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for number, name in enumerate(chosen, 1):
-            failed += not _one(name, f"{device} {number}/{len(chosen)}", device, sizes, folder)
+        own = [name for name in chosen if device == "cpu" or name not in APART]  # processes of the CPU
+        for number, name in enumerate(own, 1):
+            failed += not _one(name, f"{device} {number}/{len(own)}", device, sizes, folder)
     return 1 if failed else 0
 
 
@@ -67,13 +70,17 @@ def _one(name: str, place: str, device: str, sizes: Sizes, folder: Path) -> bool
     print(f"{place} {name} ...", flush=True)
     load, started = os.getloadavg()[0], time.perf_counter()
     try:
-        rows = importlib.import_module(name).rows(device, sizes)
+        benchmark = importlib.import_module(name)
+        rows = benchmark.rows(device, sizes)
     except Exception as error:  # the others may still run, minutes lie behind
         print(f"  {name}: did not run: {type(error).__name__}: {' '.join(str(error).split())}", file=sys.stderr)
         return False
     for row in rows:
         print(f"  {row.what} | {row.peer}: {ratio_text(row)} ({row.target}) {row.met}")
     store(folder, device, rows, provenance(device, sizes, load, time.perf_counter() - started))
+    if name in APART:
+        for suffix, content in benchmark.files(rows).items():
+            records.write_atomically(folder / f"{device}{suffix}", content)
     return True
 
 
@@ -109,7 +116,8 @@ def store(folder: Path, device: str, rows: Sequence[Row], about: dict[str, Any])
     table = pd.concat([table[table.benchmark != name], new]) if len(table) else new
     table = table.sort_values("benchmark", key=lambda column: column.map(NAMES.index), kind="stable")
     described = {key: about if key == name else described[key] for key in NAMES if key == name or key in described}
-    files = {"": table, ".ratios": ratios(table), ".details": details(table), ".machine": machine(described)}
+    common = table[~table.benchmark.isin(APART)]
+    files = {"": table, ".ratios": ratios(common), ".details": details(common), ".machine": machine(described)}
     for suffix, content in files.items():
         path = folder / f"{device}{suffix}.csv"
         write_atomically(path, content.to_csv(index=False, float_format="%.6g"))

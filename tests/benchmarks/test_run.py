@@ -141,14 +141,23 @@ def test_provenance_names_machine_and_versions_but_no_host_and_no_path():
 
 @pytest.mark.parametrize(
     ("name", "n"),
-    [("pgd", 4), ("robust", 4), ("sweep", 4), ("cells", 2), ("curvature", 2), ("steps", 3), ("adversarial", 1)],
+    [
+        ("pgd", 4),
+        ("robust", 4),
+        ("sweep", 4),
+        ("grids", 12),
+        ("cells", 2),
+        ("curvature", 2),
+        ("steps", 3),
+        ("adversarial", 1),
+    ],
 )
 def test_a_benchmark_gives_its_rows(name, n):
     found = importlib.import_module(name).rows("cpu", TINY)
     assert len(found) == n
     assert {r.benchmark for r in found} == {name}
     assert all(r.ours > 0 and r.theirs > 0 and r.low <= r.ratio <= r.high for r in found)
-    assert {r.met for r in found} <= ({""} if name in ("steps", "cells", "adversarial") else {"yes", "no"})
+    assert {r.met for r in found} <= ({""} if name in ("steps", "cells", "grids", "adversarial") else {"yes", "no"})
 
 
 def test_memory_is_read_in_a_process_of_its_own(monkeypatch):
