@@ -155,7 +155,7 @@ def here(scale: str, threads: int | None, jobs: int, load_before: float) -> cert
         ledger=_sha256(*CLAIMS.glob("*.yml")),
         versions=records.versions(),
         device=records.device_name("cuda" if on_gpu else "cpu"),
-        processor=processor(),
+        processor=records.processor(),
         system=f"{platform.system()} {platform.machine()}, {platform.libc_ver()[0]} {platform.libc_ver()[1]}".rstrip(
             ", "
         ),
@@ -173,14 +173,6 @@ def _sha256(*paths: Path) -> str:
         content = path.read_bytes() if path.exists() else b""
         found.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
     return found.hexdigest()
-
-
-def processor() -> str:
-    """The processor's own name, and the vector instructions that PyTorch uses on it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{(named or [platform.processor() or platform.machine()])[0]}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _kept(page: Page, folder: Path, parameters: Mapping[str, Any], threads: int) -> PageResult:
