@@ -341,7 +341,6 @@ def test_a_page_end_to_end_leaves_everything_stored_as_it_was(tmp_path, monkeypa
     assert "ADVSMOOTH_EVIDENCE" not in os.environ
 
 
-@pytest.mark.slow
 def test_a_page_of_the_book_is_confirmed(tmp_path, capsys):
     stored = pages.find("zhu2022/errata").notebook.read_bytes()
     assert command.main(["verify", "zhu2022/errata", "--output", str(tmp_path)]) == 0
