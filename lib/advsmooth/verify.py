@@ -105,7 +105,7 @@ def verify(
     some, asked = chosen(what), dict(parameters or {})
     given = asked if scale == "quick" else {"scale": scale, **asked}
     load, started = os.getloadavg()[0], time.perf_counter()
-    work = folder / ".work" / hashlib.sha256(repr((sorted(given.items()), threads)).encode()).hexdigest()[:12]
+    work = folder / ".work" / hashlib.sha256(repr((what, sorted(given.items()), threads)).encode()).hexdigest()[:12]
     results: dict[str, PageResult] = {}
     run = Parallel(n_jobs=jobs, return_as="generator_unordered")
     for done, result in enumerate(run(delayed(_kept)(page, work / page.key, given, threads) for page in some), start=1):
@@ -313,7 +313,8 @@ def _record(path: Path, made: Path) -> RecordResult:
     elif rows:
         why = words
     else:
-        why = f"its replay gives the recorded numbers {f'within {tolerance:g}' if tolerance else 'bit for bit'}"
+        equal = all(number.relative == 0 for number in numbers)
+        why = f"its replay gives the recorded numbers {'in every digit' if equal else f'within {tolerance:g}'}"
     return RecordResult(**about, state="differs" if wrong or rows else "confirmed", why=why, replay=numbers)
 
 
