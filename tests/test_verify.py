@@ -337,6 +337,7 @@ def test_a_page_end_to_end_leaves_everything_stored_as_it_was(tmp_path, monkeypa
     assert written.provenance["parameters"]["seed"] == 1
     assert {path: path.read_bytes() for path in before} == before
     assert not list((verify.ROOT / "data" / "recorded").glob("finlay2018/topic*"))
+    assert (tmp_path / "work" / "cache" / "kept").exists(), "what it caches goes to a folder of its own"
     assert not page.notebook.exists()
     assert "ADVSMOOTH_EVIDENCE" not in os.environ
 
