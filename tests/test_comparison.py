@@ -58,6 +58,7 @@ def within(stored, here, evidence=None):
         ("mean 0.123; seeds 3", "mean 0.126; seeds 3", False),
         ("mean 0.123; seeds 3", "mean 0.123; seeds 4", False),
         ("violations 3 of 40", "violations 4 of 40", False),
+        ("images 1437", "images 1438", False),
         ("95% interval [0.999, 1.2]", "95% interval [1, 1.2]", True),
         ("95% interval [-0.01, 1.2]", "95% interval [0.01, 1.2]", False),
         ("margin 1e-12", "margin 2e-12", False),

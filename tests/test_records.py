@@ -110,7 +110,11 @@ def test_changed_code_with_other_numbers_is_stale(saved):
     assert (state, "replay gives distance" in why) == ("stale", True)
 
 
-@pytest.mark.parametrize("elsewhere", [{"device": "another device"}, {"threads": 96}], ids=["device", "threads"])
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"device": "another device"}, {"processor": "another"}, {"threads": 96}],
+    ids=["device", "processor", "threads"],
+)
 def test_elsewhere_the_replay_may_differ_in_the_last_digits(saved, elsewhere):
     replay = json.loads(saved.read_text())["replay"]
     for factor, state in ((1 + 1e-6, "current"), (1.01, "stale")):

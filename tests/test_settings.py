@@ -171,6 +171,13 @@ def test_generators_are_fresh_and_seeds_count_up():
         settings.generator(-1)
 
 
+@pytest.mark.parametrize("wanted", ["0", "-1", "two", "1.5"])
+def test_a_wrong_number_of_threads_is_refused(wanted, monkeypatch):
+    monkeypatch.setenv("ADVSMOOTH_THREADS", wanted)
+    with pytest.raises(settings.SettingsError, match=f"ADVSMOOTH_THREADS='{wanted}': allowed is an integer"):
+        settings.resolve({"scale": "quick", "seed": 0})
+
+
 @pytest.mark.parametrize(("scale", "wanted", "threads"), [("quick", "", 1), ("quick", "2", 2), ("cpu", "2", 3)])
 def test_quick_computes_in_one_thread_whatever_the_machine_offers(scale, wanted, threads, monkeypatch):
     before = torch.get_num_threads()

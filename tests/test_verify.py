@@ -163,6 +163,19 @@ def test_the_command_says_by_its_status_what_came_out(folder, say, capsys):
     assert len(list(folder.glob("*.json"))) == 2, "an earlier certificate of the day stays"
 
 
+def test_parameters_may_stand_before_and_behind_options(folder, say, monkeypatch):
+    say()
+    given = []
+    whole = verify.verify
+    monkeypatch.setattr(verify, "verify", lambda *a, **k: given.append(k["parameters"]) or whole(*a, **k))
+    assert command.main(["verify", KEY, "seed=3", "--output", str(folder), "subsets=50"]) == 0
+    assert given == [{"seed": "3", "subsets": "50"}]
+    with pytest.raises(SystemExit) as refused:
+        command.main(["verify", KEY, "--outptu", str(folder)])
+    assert refused.value.code == 2
+    assert command.main(["verify", KEY, "--output", str(folder), "seed"]) == 2
+
+
 def test_a_name_is_a_page_a_paper_or_all():
     assert [page.key for page in verify.chosen(f"notebooks/{KEY}.ipynb")] == [KEY]
     assert {page.key.split("/")[0] for page in verify.chosen("zhu2022")} == {"zhu2022"}
@@ -337,11 +350,11 @@ def test_a_page_end_to_end_leaves_everything_stored_as_it_was(tmp_path, monkeypa
     assert written.provenance["parameters"]["seed"] == 1
     assert {path: path.read_bytes() for path in before} == before
     assert not list((verify.ROOT / "data" / "recorded").glob("finlay2018/topic*"))
+    assert (tmp_path / "work" / "cache" / "kept").exists(), "what it caches goes to a folder of its own"
     assert not page.notebook.exists()
     assert "ADVSMOOTH_EVIDENCE" not in os.environ
 
 
-@pytest.mark.slow
 def test_a_page_of_the_book_is_confirmed(tmp_path, capsys):
     stored = pages.find("zhu2022/errata").notebook.read_bytes()
     assert command.main(["verify", "zhu2022/errata", "--output", str(tmp_path)]) == 0

@@ -64,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("records", help="say which recorded results still stand")
     download = commands.add_parser("download", help="fetch a data set, verified, to ADVSMOOTH_DATA or data/cache")
     download.add_argument("dataset")
-    chosen = parser.parse_args(arguments)
+    chosen, rest = parser.parse_known_args(arguments)
+    if rest and (chosen.command != "verify" or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        chosen.parameters += rest  # argparse takes no name=value behind an option
     try:
         status = _COMMANDS[chosen.command](chosen)
         sys.stdout.flush()  # here, not at the very end, where nobody could answer for a closed pipe or a full disk

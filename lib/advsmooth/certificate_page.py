@@ -38,7 +38,7 @@ pre { background: var(--soft); border: 1px solid var(--line); border-radius: 4px
   white-space: pre-wrap; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); }
-td.n, th.n { text-align: right; }
+th { overflow-wrap: normal; } td.n, th.n { text-align: right; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; margin: .5rem 0; }
 dt { color: var(--small); } dd { margin: 0; min-width: 0; }
 details { margin: .35rem 0; } summary { cursor: pointer; }
@@ -67,7 +67,8 @@ differs. Else it differs if a verdict or the outcome of a check is another, if a
 differs, or, where the stored page was made by the same request, if a number of the evidence or a printed text is
 further away than rounding. What is left is confirmed; records whose data is not here are named as not checked.</p>
 <p>A printed number agrees if it differs by no more than one unit of the third significant digit, as rounding can do;
-whole numbers must be equal. A number of a replay agrees if it is the recorded one bit for bit on the device, with the
+whole numbers must be equal. Where a check states an estimate with its interval, two also agree if each estimate lies in
+the interval of the other. A number of a replay agrees if it is the recorded one bit for bit with the processor,
 versions and threads of the record, else within one part in ten thousand. A number of a table that is further away
 agrees if there are at least three seeds and the means over them do, by Welch's interval at a level at which one table
 in twenty would have any number outside by chance alone.</p>
@@ -152,7 +153,7 @@ def _signed(made: Certificate) -> str:
         ("versions", ", ".join(f"{name} {version}" for name, version in h.versions.items())),
         ("threads", f"{h.threads or 'as the libraries choose'} a page, {h.jobs} page{'s' * (h.jobs > 1)} at a time"),
         ("load", f"{h.load_before:g} before, {h.load_after:g} after (processes that wanted a core)"),
-        ("time", f"{made.seconds:.0f} s"),
+        ("time", f"{sum(page.seconds for page in made.pages):.0f} s of pages"),
         ("content", f"SHA-256 {certificate.digest(made)}"),
     ]
     hashes = [("code", h.code), ("lock file", h.lock), ("ledger", h.ledger)]
@@ -199,7 +200,7 @@ def _published(some: Sequence[PageResult]) -> str:
     ]
     if not rows:
         return ""
-    head = "<th>outcome here</th><th>claim</th><th>evidence</th>"
+    head = "<th>outcome</th><th>claim</th><th>evidence</th>"
     return (
         "<h2>Against the published numbers and directions</h2>"
         f"<details{' open' if len(rows) <= 20 else ''}><summary>{len(rows)} checks of what the papers print</summary>"

@@ -44,7 +44,7 @@ from advsmooth.refusals import Refusal, one_line, quoted
 from advsmooth.settings import SCALES, Settings
 
 REPLAY_RTOL = 1e-4
-"""Relative difference a replay may show on another device, with other versions or threads; on the same, none."""
+"""Relative difference a replay may show on another device or processor, with other versions or threads; else none."""
 
 REPLAYS = re.compile(r"advsmooth(\.[a-z]\w*)*\.(replays:[a-z]\w*|[a-z]\w*:replay\w*)", re.ASCII)
 """What a record may have us call: what stands in :mod:`advsmooth.replays`, and functions called ``replay…``.
@@ -259,6 +259,7 @@ def save(
         "versions": versions(),
         "device": device_name(cfg.device),
         "accelerated_by": devices.of_kind(cfg.device).options(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "cost": dict(cost),
         "columns": list(table.columns),
@@ -393,10 +394,11 @@ def status(record: Record) -> tuple[str, str]:
 
 
 def replay_tolerance(record: Record) -> float:
-    """The relative difference that a replay here may show: none on the device, versions and threads of the record."""
-    # Another number of threads adds up in another order, as another device does.
-    here = (versions(), device_name("cpu"), torch.get_num_threads())
-    same = (record.provenance["versions"], record.provenance["device"], record.provenance.get("threads", 1)) == here
+    """The relative difference that a replay here may show: none with the processor, versions and threads recorded."""
+    # Another number of threads adds up in another order, as another device does, and another kind of processor, which
+    # older records do not name.
+    here = {"versions": versions(), "device": device_name("cpu"), "threads": torch.get_num_threads()}
+    same = all(record.provenance.get(name) == value for name, value in {**here, "processor": processor()}.items())
     return 0.0 if same else REPLAY_RTOL
 
 
@@ -465,6 +467,14 @@ def device_name(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
     return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def processor() -> str:
+    """The processor's own name, and the vector instructions that PyTorch uses on it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(named or [platform.processor() or platform.machine()])[0]}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _sha256(path: Path) -> str:

@@ -266,10 +266,15 @@ def resolve(namespace: Mapping[str, Any], **parameters: Parameter) -> Settings:
         given |= parse_arguments(sys.argv[1:])
     resolved = _resolved(declared, given)
     if resolved.scale == "quick":
-        use_threads(
-            count(at_most=1024, quick=1).validate("ADVSMOOTH_THREADS", os.environ.get("ADVSMOOTH_THREADS") or 1)
-        )
+        use_threads(_threads_at_quick())
     return resolved
+
+
+def _threads_at_quick() -> int:
+    wanted = os.environ.get("ADVSMOOTH_THREADS") or "1"
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise SettingsError(f"ADVSMOOTH_THREADS={wanted!r}: allowed is an integer, at least 1")
+    return int(wanted)
 
 
 def use_threads(threads: int) -> None:

@@ -107,7 +107,7 @@ def verify(
     some, asked = chosen(what), dict(parameters or {})
     given = asked if scale == "quick" else {"scale": scale, **asked}
     load, started = os.getloadavg()[0], time.perf_counter()
-    work = folder / ".work" / hashlib.sha256(repr((sorted(given.items()), threads)).encode()).hexdigest()[:12]
+    work = folder / ".work" / hashlib.sha256(repr((what, sorted(given.items()), threads)).encode()).hexdigest()[:12]
     results: dict[str, PageResult] = {}
     run = Parallel(n_jobs=jobs, return_as="generator_unordered")
     for done, result in enumerate(run(delayed(_kept)(page, work / page.key, given, threads) for page in some), start=1):
@@ -157,7 +157,7 @@ def here(scale: str, threads: int | None, jobs: int, load_before: float) -> cert
         ledger=_sha256(*CLAIMS.glob("*.yml")),
         versions=records.versions(),
         device=records.device_name("cuda" if on_gpu else "cpu"),
-        processor=processor(),
+        processor=records.processor(),
         system=f"{platform.system()} {platform.machine()}, {platform.libc_ver()[0]} {platform.libc_ver()[1]}".rstrip(
             ", "
         ),
@@ -175,14 +175,6 @@ def _sha256(*paths: Path) -> str:
         content = path.read_bytes() if path.exists() else b""
         found.update(f"{path.relative_to(ROOT).as_posix()} {hashlib.sha256(content).hexdigest()}\n".encode())
     return found.hexdigest()
-
-
-def processor() -> str:
-    """The processor's own name, and the vector instructions that PyTorch uses on it."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{(named or [platform.processor() or platform.machine()])[0]}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _kept(page: Page, folder: Path, parameters: Mapping[str, Any], threads: int) -> PageResult:
@@ -323,7 +315,8 @@ def _record(path: Path, made: Path) -> RecordResult:
     elif rows:
         why = words
     else:
-        why = f"its replay gives the recorded numbers {f'within {tolerance:g}' if tolerance else 'bit for bit'}"
+        equal = all(number.relative == 0 for number in numbers)
+        why = f"its replay gives the recorded numbers {'in every digit' if equal else f'within {tolerance:g}'}"
     return RecordResult(**about, state="differs" if wrong or rows else "confirmed", why=why, replay=numbers)
 
 
