@@ -18,11 +18,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-import yaml
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from advsmooth import data, plotting, records, settings
+from advsmooth import data, plain_yaml, plotting, records, settings
 from advsmooth.atomic import write_atomically
 from advsmooth.attacks.gradient import PGD
 from advsmooth.data import Dataset
@@ -138,7 +137,7 @@ def plan() -> tuple[pd.DataFrame, dict[str, Any]]:
     )
     per_second = reference_throughput(plain)
     rows, cores = [], {}
-    for entry in yaml.safe_load(LISTED.read_text(encoding="utf-8")):
+    for entry in plain_yaml.read(LISTED):
         about = entry["data"]
         recipe = OBJECTIVES[entry["objective"]]
         one = cost(entry["network"], entry["arguments"], tuple(about["shape"]), about["classes"], recipe)
