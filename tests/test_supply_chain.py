@@ -154,7 +154,7 @@ REASONS = {
     (
         "lib/advsmooth/sweep.py",
         "pickle.loads",
-    ): "what calls share, from a folder of the parent's that only its user reads",
+    ): "what calls share, from a folder that only the user reads",
 }
 
 
