@@ -127,6 +127,8 @@ def test_a_page_that_fails_differs_and_one_that_refuses_is_not_checked(folder, s
     made, _ = verify.verify(KEY, folder=folder)
     assert made.outcome == "differs"
     assert "ZeroDivisionError" in made.pages[0].reasons[0]
+    say(error=RuntimeError("Kernel died before replying to kernel_info"))
+    assert "Kernel died" in verify.verify(KEY, folder=folder)[0].pages[0].reasons[0]
     say(error=RefusalError(f"{KEY}: SettingsError: scale='gpu': allowed is one of quick, cpu"))
     with pytest.raises(VerifyError, match="nothing was executed: .*allowed is one of quick, cpu"):
         verify.verify(KEY, folder=folder, scale="gpu")

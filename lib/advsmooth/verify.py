@@ -198,7 +198,7 @@ def page_result(page: Page, folder: Path, parameters: Mapping[str, Any], threads
         said = execution.execute(page, folder, parameters, threads)
     except pages.RefusalError as error:
         ran, message = "refused", str(error)
-    except pages.PageError as error:
+    except RuntimeError as error:  # a page that failed, or a kernel that died
         ran, message = "failed", str(error).strip().splitlines()[-1]
     compared, text, held = [], _no_text("the page did not run"), []
     if said:
