@@ -309,6 +309,15 @@ def test_calls_whose_process_was_killed_are_made_again(tmp_path, monkeypatch):
         sweep.run(calls.dies, sweep.grid(k=(1, 5), log=[log], times=[99]), folder=tmp_path / "cache", jobs=2)
 
 
+def test_a_function_that_processes_cannot_import_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "ATTEMPTS", 0)
+    module = module_of(tmp_path / "elsewhere.py", "def f(k):\n    return {}\n")
+    monkeypatch.setitem(sys.modules, "experiment", module)  # imported here, and found nowhere there
+    with pytest.raises(sweep.SweepError, match="2 of 2 calls of f failed; k=0: its process died.*experiment") as caught:
+        sweep.run(module.f, sweep.grid(k=range(2)), folder=None, jobs=2)
+    assert "\n" not in str(caught.value)
+
+
 def test_progress_says_what_is_left_and_is_silent_unless_asked(tmp_path, capsys):
     said, log = io.StringIO(), str(tmp_path / "log")
     with pytest.raises(sweep.SweepError):

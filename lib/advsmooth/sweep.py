@@ -38,7 +38,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import torch
-from joblib.externals.loky.process_executor import TerminatedWorkerError
+from joblib.externals.loky.process_executor import BrokenProcessPool
 from torch import Tensor
 
 from advsmooth import lifeline, records
@@ -278,10 +278,13 @@ def _by_processes(
                     left.remove(k)
                     deaths = 0
                     yield k, outcome
-            except TerminatedWorkerError as error:
+            except BrokenProcessPool as error:  # one was killed, or could not import what it was sent
                 deaths += 1
                 if deaths > ATTEMPTS:
-                    yield from ((k, _Failure(f"its process died {deaths} times: {_in_words(error)}")) for k in left)
+                    yield from (
+                        (k, _Failure(f"its process died {deaths} times: {_in_words(error.__cause__ or error)}"))
+                        for k in left
+                    )
                     return
 
 

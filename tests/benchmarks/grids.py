@@ -34,6 +34,12 @@ def tiny(k: int) -> dict[str, int]:
     return {"square": k * k}
 
 
+def who(k: int) -> int:
+    """The process that a run is in, after a moment in which others can take one too."""
+    time.sleep(0.05)
+    return os.getpid()
+
+
 def busy(k: int, products: int) -> dict[str, float]:
     """A run that keeps one core busy, with matrices that fit into its cache."""
     x = torch.eye(128) * (1 + k / 1000)
@@ -115,7 +121,11 @@ def _scaling(fresh: Iterator[Path], device: str, sizes: Sizes) -> list[Row]:
         return lambda: sweep.run(busy, grid, folder=next(fresh), jobs=workers)
 
     def warm(workers: int) -> Callable[[], Any]:
-        return lambda: sweep.run(tiny, sweep.grid(k=range(4 * workers)), folder=None, jobs=workers)
+        def until_all_are_there() -> None:
+            while len(set(sweep.spread(who, sweep.grid(k=range(4 * workers)), jobs=workers))) < workers:
+                pass
+
+        return until_all_are_there
 
     times = measure.interleaved(
         {str(workers): run(workers) for workers in sizes.workers},
