@@ -5,6 +5,7 @@ shown, and nothing that was computed is lost.
 """
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from advsmooth import __main__ as command
 from advsmooth import artifacts, claims, data, errata, pages, records, settings
+from advsmooth.atomic import write_atomically
 from advsmooth.attacks.gradient import PGD
 from advsmooth.models import registry
 from advsmooth.places import ROOT
@@ -77,8 +79,10 @@ def truncated_checkpoint(folder):
 
 def record_without_a_column(folder):
     about = json.loads(next(records.RECORDED.glob("*/*.json")).read_text())
+    table = ",".join(about["columns"][1:]) + "\n1\n"
+    about["table_sha256"] = hashlib.sha256(table.encode()).hexdigest()
     path = broken("x.json", json.dumps(about).encode())(folder)
-    path.with_suffix(".csv").write_text(",".join(about["columns"][1:]) + "\n1\n")
+    path.with_suffix(".csv").write_text(table)
     records.read(path)
 
 
@@ -328,16 +332,10 @@ def full_disk(*_, **__):
 
 def test_a_full_disk_is_said_in_one_line_and_leaves_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "x.csv"
-    records.write_atomically(path, "old\n")
-    real = Path.write_text
-
-    def cut_off(self, text, **options):
-        real(self, text[:2], **options)
-        full_disk()
-
-    monkeypatch.setattr(Path, "write_text", cut_off)
+    write_atomically(path, "old\n")
+    monkeypatch.setattr(os, "fsync", lambda _: full_disk())
     with pytest.raises(OSError, match="No space") as error:
-        records.write_atomically(path, "new and longer\n")
+        write_atomically(path, "new and longer\n")
     assert path.read_text() == "old\n"
     assert list(tmp_path.iterdir()) == [path], "nor is half a file left to fill the disk"
     check_line(in_one_line(error.value), ("No space left on device", "/a/full/disk", "run it again"))
@@ -433,7 +431,8 @@ def test_every_error_of_ours_is_a_refusal_or_a_page_error():
         if line.startswith("class ") and line.split("(")[0].endswith("Error") and "(" in line
     }
     others = {name for name, line in named.items() if "(Refusal)" not in line}
-    assert others == {"pages.PageError"}
+    assert others == {"pages.PageError", "pages.RefusalError"}
+    assert issubclass(pages.RefusalError, pages.PageError)
     assert len(named) > 8
 
 

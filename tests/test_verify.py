@@ -258,7 +258,7 @@ def test_a_record_is_replayed_even_if_its_code_has_not_changed(say, record, fold
     [
         (lambda p: p["replay"]["metrics"].update(more=1.0), "gives more = nan, recorded 1.0"),
         (lambda p: p["replay"].update(function="os:getcwd"), "allowed are functions of advsmooth"),
-        (lambda p: p["replay"]["arguments"].update(unknown=1), "did not run .TypeError"),
+        (lambda p: p["replay"]["arguments"].update(unknown=1), "did not run .RecordError"),
         (lambda p: p.pop("versions"), "provenance lacks 'versions'"),
     ],
     ids=["metric", "foreign", "arguments", "harmed"],

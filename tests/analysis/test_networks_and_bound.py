@@ -66,7 +66,7 @@ def test_networks_are_those_of_the_sweep():
     train, test = data.load("digits"), data.load("digits", "test").take(20, seed=0)
     cell = width_and_depth.Cell("he", 2, 8, 100, 2, (3, 4), norm=5.0)
     images, nets = nb.networks(cell, train)
-    table = width_and_depth.measured(cell, train, test, folder=None).query("epoch == 2").set_index("seed")
+    table = width_and_depth.measured(cell, train, test).query("epoch == 2").set_index("seed")
     for seed, net in zip(cell.seeds, nets, strict=True):
         with torch.no_grad():
             assert functional.cross_entropy(net(images.x), images.y).item() == pytest.approx(table.loss[seed], rel=1e-4)

@@ -21,11 +21,11 @@ def rows(device: str, sizes: Sizes) -> list[Row]:
         alone = [replace(cell, seeds=(seed,)) for seed in cell.seeds]
 
         def together(cell: Cell = cell) -> None:
-            width_and_depth.measured(cell, train, test, folder=None)
+            width_and_depth.measured(cell, train, test)
 
         def in_turn(alone: list[Cell] = alone) -> None:
             for one in alone:
-                width_and_depth.measured(one, train, test, folder=None)
+                width_and_depth.measured(one, train, test)
 
         times = measure.interleaved(
             {"ours": together, "theirs": in_turn},

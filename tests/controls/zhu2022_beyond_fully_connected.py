@@ -145,7 +145,7 @@ def a_residual_network():
 def outputs_with_a_constant():
     """A constant added to every output makes them larger and the stability no larger."""
     cell = architectures.Cell("cnn", 3, 4, 100, 1, (0,))
-    table = architectures.measured(cell, data.load("digits"), DIGITS, folder=None)
+    table = architectures.measured(cell, data.load("digits"), DIGITS)
     return checks.at_most(
         "bound",
         "",
