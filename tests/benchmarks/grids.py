@@ -153,7 +153,7 @@ def _range(times: Sequence[float]) -> str:
 def files(rows: Sequence[Row]) -> dict[str, str]:
     """What is written beside the common tables, by suffix: overhead by runs and ways, the rest, and the picture."""
     small, rest = _small(rows), [row for row in rows if _unit(row) != "ms a run"]
-    overhead = pd.DataFrame({"runs": small} | {way: [_median(small[n][way]) for n in small] for way in WAYS})
+    overhead = pd.DataFrame({"runs": list(small)} | {way: [_median(small[n][way]) for n in small] for way in WAYS})
     other = pd.DataFrame([(row.what, _median(row)) for row in rest], columns=["measured", "median (range)"])
     return {
         ".grids.csv": overhead.to_csv(index=False),

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import io
 import json
 import sys
 from dataclasses import replace
@@ -157,6 +158,10 @@ def test_a_benchmark_gives_its_rows(name, n):
     assert len(found) == n
     assert {r.benchmark for r in found} == {name}
     assert all(r.ours > 0 and r.theirs > 0 and r.low <= r.ratio <= r.high for r in found)
+    if name in run.APART:
+        files = importlib.import_module(name).files(found)
+        assert len(pd.read_csv(io.StringIO(files[".grids.csv"]))) == len(TINY.runs)
+        assert "<svg" in files[".grids.svg"]
     assert {r.met for r in found} <= ({""} if name in ("steps", "cells", "grids", "adversarial") else {"yes", "no"})
 
 
