@@ -11,9 +11,11 @@ from advsmooth.execution import Execution
 STUDY = pd.read_csv(determinism.TABLE) if determinism.TABLE.exists() else None
 
 
-def said(threads=1, outcome="held", cells=("a", "b"), **evidence):
+def said(threads=1, outcome="held", cells=("a", "b"), words="mean 0.333", **evidence):
     numbers = {"mean": 1 / 3, "cases": 7, "shown": "3 of 4"} | evidence
-    sections = [{"claim": "x2020-tab1", "verdict": "trend", "checks": [{"name": "a", "outcome": outcome}]}]
+    sections = [
+        {"claim": "x2020-tab1", "verdict": "trend", "checks": [{"name": "a", "outcome": outcome, "evidence": words}]}
+    ]
     return Execution("x2020/topic", threads, 1.0, sections, {"x2020-tab1": {"a": numbers}}, list(cells))
 
 
@@ -37,6 +39,12 @@ def test_last_digits_are_counted_and_placed():
 def test_another_outcome_or_text_is_not_the_same(other, verdicts, text):
     row = determinism.compare(said(), other)
     assert (row["same verdicts"], row["same text"]) == (verdicts, text)
+
+
+def test_a_check_whose_evidence_is_further_than_rounding_is_counted():
+    for words, apart in (("mean 0.334", 0), ("mean 0.336", 1), ("median 0.333", 1)):
+        row = determinism.compare(said(), said(words=words))
+        assert (row["checks"], row["checks apart"]) == (1, apart)
 
 
 def test_a_number_that_vanishes_is_infinitely_far():

@@ -101,6 +101,8 @@ def compare(first: Execution, other: Execution, offered: int = 1) -> dict[str, A
         "offered": offered,
         "same verdicts": _verdicts(first) == _verdicts(other),
         "same text": first.cells == other.cells,
+        "checks": sum(len(section["checks"]) for section in first.sections),
+        "checks apart": sum(_checks_apart(first, other)),
         "numbers": len(apart),
         "differ": len(differing),
         "largest relative difference": differing.get(worst, 0.0),
@@ -109,11 +111,24 @@ def compare(first: Execution, other: Execution, offered: int = 1) -> dict[str, A
     }
 
 
+def _checks_apart(first: Execution, other: Execution) -> Iterator[bool]:
+    """Of each check, whether its evidence disagrees by the rule for printed numbers of :mod:`.comparison`."""
+    a, b = (
+        {(_name(s), check["name"]): check["evidence"] for s in e.sections for check in s["checks"]}
+        for e in (first, other)
+    )
+    for (name, check), evidence in a.items():
+        exact = other.evidence.get(name, {}).get(check, {})
+        pairs = comparison.texts(evidence, b.get((name, check), ""), exact)
+        yield pairs is None or not all(pair.within for pair in pairs)
+
+
+def _name(section: dict[str, Any]) -> str:
+    return section.get("claim") or section["name"]
+
+
 def _verdicts(said: Execution) -> list[Any]:
-    return [
-        (s.get("claim") or s["name"], s.get("verdict", ""), [(c["name"], c["outcome"]) for c in s["checks"]])
-        for s in said.sections
-    ]
+    return [(_name(s), s.get("verdict", ""), [(c["name"], c["outcome"]) for c in s["checks"]]) for s in said.sections]
 
 
 def _numbers(said: Execution) -> Iterator[tuple[str, float]]:
