@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -47,7 +46,7 @@ def write(jobs: int = 1, table: Path = TABLE, work: Path = WORK) -> str:
     """
     from joblib import Parallel, delayed
 
-    chosen, load, started = pages.every(), os.getloadavg()[0], time.perf_counter()
+    chosen, started = pages.every(), time.perf_counter()
     found: dict[str, list[dict[str, Any]]] = {}
     run = Parallel(n_jobs=jobs, return_as="generator_unordered")
     for done, (key, rows) in enumerate(run(delayed(_rows)(page, work) for page in chosen), start=1):
@@ -56,7 +55,7 @@ def write(jobs: int = 1, table: Path = TABLE, work: Path = WORK) -> str:
         print(f"[{done}/{len(chosen)}] {key}; about {left:.0f} s left", flush=True)
     measured = pd.DataFrame([row for page in chosen for row in found[page.key]])
     records.write_atomically(table, measured.to_csv(index=False, float_format="%.3g"))
-    here = verify.here("quick", None, jobs, load).model_dump(exclude={"threads", "code"})
+    here = verify.here("quick", None, jobs, 0.0).model_dump(exclude={"threads", "jobs", "load_before", "load_after"})
     about = {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "threads": sorted({t for t, _ in RUNS}),
@@ -107,7 +106,6 @@ def compare(first: Execution, other: Execution, offered: int = 1) -> dict[str, A
         "differ": len(differing),
         "largest relative difference": differing.get(worst, 0.0),
         "where": worst,
-        "seconds": other.seconds,
     }
 
 
