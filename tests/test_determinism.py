@@ -94,6 +94,23 @@ def test_every_page_says_the_same_twice_and_when_it_is_offered_two_threads():
 
 
 @pytest.mark.skipif(STUDY is None, reason="no study is stored")
+def test_the_numbers_in_the_words_of_the_chapter_are_those_of_the_table():
+    words = " ".join((determinism.BOOK / "determinism.md").read_text().split())
+    two = STUDY[STUDY["threads"] == 2]
+    same, digits = two["same text"], two["differ"] > 0
+    for sentence in (
+        f"All {len(two)} pages give, in two processes,",
+        f"every digit of {two['numbers'].sum()} numbers",
+        f"{(same & ~digits).sum()} pages are the same in text and in every digit. {(same & digits).sum()} differ",
+        f"by at most {two[same]['largest relative difference'].max():.1e} of the number",
+        f"{(~same).sum()} print other tables, and on {(~same & digits).sum()} of them numbers",
+        f"the furthest by {two['largest relative difference'].max():.0%}".replace("%", " %"),
+        f"Of all {two['checks'].sum()} checks {two['checks apart'].sum()} is further apart",
+    ):
+        assert sentence in words
+
+
+@pytest.mark.skipif(STUDY is None, reason="no study is stored")
 def test_the_figure_of_the_book_is_drawn_from_the_table(tmp_path):
     determinism.figure(determinism.TABLE, tmp_path / "figure.svg")
     assert (tmp_path / "figure.svg").read_text() == determinism.FIGURE.read_text()

@@ -157,8 +157,8 @@ def figure(table: Path = TABLE, output: Path = FIGURE) -> None:
             ax.axvline(x, color=plotting.INK, linestyle=style, linewidth=1)
             ax.annotate(words, (x, len(rows) - 0.4), xytext=(3, 0), textcoords="offset points", fontsize=8)
         ax.set(xscale="log", xlim=(_LEFT, 1), ylim=(-0.7, len(rows) + 0.5))
-        plotting.label(ax, "", "largest relative difference of a number, two threads against one", "")
-        ax.legend(loc="lower right")
+        plotting.label(ax, "", "largest relative difference, two threads against one", "")
+        ax.legend(loc="lower right", frameon=True, framealpha=1)
         tables = int((~others["same text"]).sum())
         note = f"{len(others)} more pages: no number of a check differs ({tables} print other tables); quick scale"
         fig.supxlabel(note, x=0.995, ha="right", fontsize=8, color=plotting.GREY)
