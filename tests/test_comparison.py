@@ -98,6 +98,8 @@ STATED = "mean difference {}; 95% interval [{}, {}]; seeds 3"
 def test_estimates_agree_if_each_lies_in_the_interval_of_the_other(stored, here, same):
     assert within(STATED.format(*stored), STATED.format(*here)) is same
     assert within(STATED.format(*here), STATED.format(*stored)) is same
+    short = "slope and 95 % interval {} [{}, {}]; models 17"
+    assert within(short.format(*stored), short.format(*here)) is same
     assert not within(STATED.format(*stored), STATED.format(*stored).replace("seeds 3", "seeds 4"))
     assert not within("mean " + STATED.format(*stored)[16:], "mean 9" + STATED.format(*stored)[17:])
 

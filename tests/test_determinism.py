@@ -11,9 +11,11 @@ from advsmooth.execution import Execution
 STUDY = pd.read_csv(determinism.TABLE) if determinism.TABLE.exists() else None
 
 
-def said(threads=1, outcome="held", cells=("a", "b"), **evidence):
+def said(threads=1, outcome="held", cells=("a", "b"), words="mean 0.333", **evidence):
     numbers = {"mean": 1 / 3, "cases": 7, "shown": "3 of 4"} | evidence
-    sections = [{"claim": "x2020-tab1", "verdict": "trend", "checks": [{"name": "a", "outcome": outcome}]}]
+    sections = [
+        {"claim": "x2020-tab1", "verdict": "trend", "checks": [{"name": "a", "outcome": outcome, "evidence": words}]}
+    ]
     return Execution("x2020/topic", threads, 1.0, sections, {"x2020-tab1": {"a": numbers}}, list(cells))
 
 
@@ -37,6 +39,12 @@ def test_last_digits_are_counted_and_placed():
 def test_another_outcome_or_text_is_not_the_same(other, verdicts, text):
     row = determinism.compare(said(), other)
     assert (row["same verdicts"], row["same text"]) == (verdicts, text)
+
+
+def test_a_check_whose_evidence_is_further_than_rounding_is_counted():
+    for words, apart in (("mean 0.334", 0), ("mean 0.336", 1), ("median 0.333", 1)):
+        row = determinism.compare(said(), said(words=words))
+        assert (row["checks"], row["checks apart"]) == (1, apart)
 
 
 def test_a_number_that_vanishes_is_infinitely_far():
@@ -83,6 +91,23 @@ def test_every_page_says_the_same_twice_and_when_it_is_offered_two_threads():
     for one in (again, offered):
         assert one["same text"].all(), one[~one["same text"]].to_string()
         assert (one["differ"] == 0).all(), "in one thread every number is equal in every digit"
+
+
+@pytest.mark.skipif(STUDY is None, reason="no study is stored")
+def test_the_numbers_in_the_words_of_the_chapter_are_those_of_the_table():
+    words = " ".join((determinism.BOOK / "determinism.md").read_text().split())
+    two = STUDY[STUDY["threads"] == 2]
+    same, digits = two["same text"], two["differ"] > 0
+    for sentence in (
+        f"All {len(two)} pages give, in two processes,",
+        f"every digit of {two['numbers'].sum()} numbers",
+        f"{(same & ~digits).sum()} pages are the same in text and in every digit. {(same & digits).sum()} differ",
+        f"by at most {two[same]['largest relative difference'].max():.1e} of the number",
+        f"{(~same).sum()} print other tables, and on {(~same & digits).sum()} of them numbers",
+        f"the furthest by {two['largest relative difference'].max():.0%}".replace("%", " %"),
+        f"Of all {two['checks'].sum()} checks {two['checks apart'].sum()} is further apart",
+    ):
+        assert sentence in words
 
 
 @pytest.mark.skipif(STUDY is None, reason="no study is stored")

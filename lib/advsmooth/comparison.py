@@ -29,7 +29,11 @@ from advsmooth.checks import difference_interval, show
 from advsmooth.records import REPLAY_RTOL
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)(?!\w|\.\d)")
-_ESTIMATE = re.compile(rf"(?:mean difference|estimate) ({_NUMBER.pattern}); \d+% interval \[([^,\]]+), ([^,\]]+)\]")
+_ESTIMATE = re.compile(
+    rf"(?:(?:mean difference|estimate) (?={_NUMBER.pattern}; \d+% interval)|interval )"
+    rf"({_NUMBER.pattern})(?:; \d+% interval)? \[([^,\]]+), ([^,\]]+)\]"
+)
+"""An estimate with its interval: ``mean difference 1.2; 95% interval [1, 1.4]`` or ``interval 1.2 [1, 1.4]``."""
 _CHANCE = 0.05
 _SHOWN = 100
 """Differing cells of a table that are listed, the largest first; all are counted."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -48,7 +47,7 @@ def write(jobs: int = 1, table: Path = TABLE, work: Path = WORK) -> str:
     """
     from joblib import Parallel, delayed
 
-    chosen, load, started = pages.every(), os.getloadavg()[0], time.perf_counter()
+    chosen, started = pages.every(), time.perf_counter()
     found: dict[str, list[dict[str, Any]]] = {}
     run = Parallel(n_jobs=jobs, return_as="generator_unordered")
     for done, (key, rows) in enumerate(run(delayed(_rows)(page, work) for page in chosen), start=1):
@@ -57,7 +56,7 @@ def write(jobs: int = 1, table: Path = TABLE, work: Path = WORK) -> str:
         print(f"[{done}/{len(chosen)}] {key}; about {left:.0f} s left", flush=True)
     measured = pd.DataFrame([row for page in chosen for row in found[page.key]])
     write_atomically(table, measured.to_csv(index=False, float_format="%.3g"))
-    here = verify.here("quick", None, jobs, load).model_dump(exclude={"threads", "code"})
+    here = verify.here("quick", None, jobs, 0.0).model_dump(exclude={"threads", "jobs", "load_before", "load_after"})
     about = {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "threads": sorted({t for t, _ in RUNS}),
@@ -102,19 +101,33 @@ def compare(first: Execution, other: Execution, offered: int = 1) -> dict[str, A
         "offered": offered,
         "same verdicts": _verdicts(first) == _verdicts(other),
         "same text": first.cells == other.cells,
+        "checks": sum(len(section["checks"]) for section in first.sections),
+        "checks apart": sum(_checks_apart(first, other)),
         "numbers": len(apart),
         "differ": len(differing),
         "largest relative difference": differing.get(worst, 0.0),
         "where": worst,
-        "seconds": other.seconds,
     }
 
 
+def _checks_apart(first: Execution, other: Execution) -> Iterator[bool]:
+    """Of each check, whether its evidence disagrees by the rule for printed numbers of :mod:`.comparison`."""
+    a, b = (
+        {(_name(s), check["name"]): check["evidence"] for s in e.sections for check in s["checks"]}
+        for e in (first, other)
+    )
+    for (name, check), evidence in a.items():
+        exact = other.evidence.get(name, {}).get(check, {})
+        pairs = comparison.texts(evidence, b.get((name, check), ""), exact)
+        yield pairs is None or not all(pair.within for pair in pairs)
+
+
+def _name(section: dict[str, Any]) -> str:
+    return section.get("claim") or section["name"]
+
+
 def _verdicts(said: Execution) -> list[Any]:
-    return [
-        (s.get("claim") or s["name"], s.get("verdict", ""), [(c["name"], c["outcome"]) for c in s["checks"]])
-        for s in said.sections
-    ]
+    return [(_name(s), s.get("verdict", ""), [(c["name"], c["outcome"]) for c in s["checks"]]) for s in said.sections]
 
 
 def _numbers(said: Execution) -> Iterator[tuple[str, float]]:
@@ -145,8 +158,8 @@ def figure(table: Path = TABLE, output: Path = FIGURE) -> None:
             ax.axvline(x, color=plotting.INK, linestyle=style, linewidth=1)
             ax.annotate(words, (x, len(rows) - 0.4), xytext=(3, 0), textcoords="offset points", fontsize=8)
         ax.set(xscale="log", xlim=(_LEFT, 1), ylim=(-0.7, len(rows) + 0.5))
-        plotting.label(ax, "", "largest relative difference of a number, two threads against one", "")
-        ax.legend(loc="lower right")
+        plotting.label(ax, "", "largest relative difference, two threads against one", "")
+        ax.legend(loc="lower right", frameon=True, framealpha=1)
         tables = int((~others["same text"]).sum())
         note = f"{len(others)} more pages: no number of a check differs ({tables} print other tables); quick scale"
         fig.supxlabel(note, x=0.995, ha="right", fontsize=8, color=plotting.GREY)
