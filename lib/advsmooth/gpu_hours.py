@@ -188,7 +188,7 @@ def write() -> str:
     """Write the plan, its picture and what it rests on; a line that says how much it is."""
     table, measured = plan()
     tflops = measured["reference_tflops"]
-    write_atomically(PLANNED, table.to_csv(index=False, float_format="%.3g"))
+    write_atomically(PLANNED, table.to_csv(index=False, float_format=lambda v: f"{float(f'{v:.3g}'):g}"))
     write_atomically(MEASURED, json.dumps(measured, indent=1) + "\n")
     write_atomically(PICTURE, picture(table, tflops))
     return f"{len(table)} experiments, {table['GPU hours'].sum():,.0f} GPU hours at {tflops:.2g} TFLOP/s"
