@@ -36,7 +36,7 @@ html: env  ## build the site from the stored outputs, warnings as errors; the on
 test: env unit outputs  ## unit and property tests, negative controls, pairs, ledger, stored outputs
 
 unit: env
-	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --cov --cov-report=term
+	$(ONE_THREAD) $(PY) -m pytest -n $(JOBS) --cov --cov-report=term --durations=10
 
 outputs: env
 	$(ONE_THREAD) $(PY) -m pytest --nbval notebooks --nbval-sanitize-with tests/nbval.cfg -n $(JOBS) --dist loadscope -p no:cacheprovider --override-ini=addopts=
