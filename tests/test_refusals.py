@@ -290,9 +290,13 @@ def test_by_command(row, capsys):
     check_line(err[:-1], row.says)
 
 
+OF_AN_OUTER_MAKE = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}  # as under `make test`: it would say `make[1]`
+
+
 def run(*arguments, **environment):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PATH": path} | environment
+    inherited = {name: value for name, value in os.environ.items() if name not in OF_AN_OUTER_MAKE}
+    env = inherited | {"CUDA_VISIBLE_DEVICES": "", "PATH": path} | environment
     return subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=ROOT, env=env)
 
 
