@@ -38,7 +38,7 @@ pre { background: var(--soft); border: 1px solid var(--line); border-radius: 4px
   white-space: pre-wrap; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); }
-th { overflow-wrap: normal; } td.n, th.n { text-align: right; }
+th, td:first-child { overflow-wrap: normal; } td.n, th.n { text-align: right; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem; margin: .5rem 0; }
 dt { color: var(--small); } dd { margin: 0; min-width: 0; }
 details { margin: .35rem 0; } summary { cursor: pointer; }
