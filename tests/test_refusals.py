@@ -403,25 +403,23 @@ def test_a_reader_who_leaves_early_and_a_full_output_end_quietly():
         check_line(full.stderr[:-1], ("No space left on device",))
 
 
-def test_a_kernel_that_is_killed_is_said_in_one_line(tmp_path, monkeypatch):
-    """As the system does to a process that takes too much memory."""
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        # As the system does to a process that takes too much memory.
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", ("was killed", "smaller numbers")),
+        ("open('/dev/null/x', 'w')", ("NotADirectoryError", "/dev/null/x")),
+    ],
+    ids=["a kernel that is killed", "a file that cannot be written"],
+)
+def test_what_happens_to_a_page_is_said_in_one_line(cell, says, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "NOTEBOOKS", tmp_path)
     page = pages.Page("x2020/topic")
     page.script.parent.mkdir()
-    page.script.write_text("# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    page.script.write_text(f"# %%\n{cell}\n")
     with pytest.raises(pages.PageError) as refusal:
         pages.run(page, tmp_path / "out.ipynb")
-    check_line(str(refusal.value), ("x2020/topic", "was killed", "smaller numbers"))
-
-
-def test_a_file_that_a_page_cannot_write_is_said_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(pages, "NOTEBOOKS", tmp_path)
-    page = pages.Page("x2020/topic")
-    page.script.parent.mkdir()
-    page.script.write_text("# %%\nopen('/dev/null/x', 'w')\n")
-    with pytest.raises(pages.PageError) as refusal:
-        pages.run(page, tmp_path / "out.ipynb")
-    check_line(str(refusal.value), ("x2020/topic", "NotADirectoryError", "/dev/null/x"))
+    check_line(str(refusal.value), ("x2020/topic", *says))
 
 
 # --- the lines themselves -----------------------------------------------------------------------------------------

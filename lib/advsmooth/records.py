@@ -277,22 +277,27 @@ def unfinished(folder: Path = RECORDED) -> list[Path]:
     return sorted(folder.glob("*/*.pending"))
 
 
-def kept_table(path: Path | None, make: Callable[[], pd.DataFrame], *, digits: int) -> pd.DataFrame:
+def as_written(table: pd.DataFrame, digits: int) -> pd.DataFrame:
+    """The table as it would be read from a CSV in which its numbers have so many significant digits."""
+    return pd.read_csv(io.StringIO(_csv(table, digits)))
+
+
+def kept_table(path: Path, make: Callable[[], pd.DataFrame], *, digits: int) -> pd.DataFrame:
     """The table in a file of the cache; made, and written whole, if it is not there.
 
     Args:
-        path: of the file; ``None`` for no cache.
+        path: of the file.
         make: called only if there is none.
         digits: significant digits of its numbers, which are the same whether it was read or made.
     """
-    if path is not None and path.exists():
-        return pd.read_csv(path)
-    if path is not None:
+    if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found before the work
-    text = make().to_csv(index=False, float_format=f"%.{digits}g")
-    if path is not None:
-        write_atomically(path, text)
-    return pd.read_csv(io.StringIO(text))
+        write_atomically(path, _csv(make(), digits))
+    return pd.read_csv(path)
+
+
+def _csv(table: pd.DataFrame, digits: int) -> str:
+    return table.to_csv(index=False, float_format=f"%.{digits}g")
 
 
 def read(path: Path) -> Record:

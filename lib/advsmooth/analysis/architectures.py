@@ -171,7 +171,7 @@ def measured(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
         One row for each seed and measured epoch: ``scheme`` (the kind), ``L``, ``m``, ``n``, :data:`COLUMNS`, ``seed``,
         ``epoch``, the measures (:data:`MEASURED`; networks in eval mode), ``rate``, the first learning rate.
     """
-    return records.kept_table(None, lambda: _trained(cell, train, test), digits=8)
+    return records.as_written(_trained(cell, train, test), digits=8)
 
 
 def sweep(cells: Sequence[Cell], train: Dataset, test: Dataset, *, folder: Path | None = FOLDER) -> pd.DataFrame:

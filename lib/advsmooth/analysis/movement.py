@@ -196,7 +196,7 @@ MEASURED = ("movement_1", "movement_2", "kappa", "kappa_ratio")
 
 def measured(cell: Start, train: Dataset, slower: float) -> pd.DataFrame:
     """The rows of one cell of :func:`curves`."""
-    return records.kept_table(None, lambda: _trained(cell, train, slower), digits=5)
+    return records.as_written(_trained(cell, train, slower), digits=5)
 
 
 def _trained(cell: Start, train: Dataset, slower: float) -> pd.DataFrame:

@@ -188,7 +188,7 @@ def measured(cell: Cell, train: Dataset, test: Dataset) -> pd.DataFrame:
         perturbation an input, the same for all), ``kappa``, ``loss`` and ``accuracy`` on the training images,
         ``test_accuracy``, ``rate``, the learning rate, and ``weights``, how many the network has.
     """
-    table = records.kept_table(None, lambda: _trained(cell, train, test), digits=8)
+    table = records.as_written(_trained(cell, train, test), digits=8)
     return table.assign(weights=cell.weights(train.x[0].numel(), len(train.class_names)))
 
 
